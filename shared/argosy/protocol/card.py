@@ -1,0 +1,104 @@
+"""The card of a variant: immutable facts, signed as a TUF target beside the model file.
+
+TUF target paths of version 2 of `digits`, variant `onnx-int8` (all signed by the role `model/digits`):
+
+    digits/2/onnx-int8/card.json      this document
+    digits/2/onnx-int8/model.onnx     the model file; its sha256 names the variant's artifact
+    digits/2/onnx-int8/probes.npz     golden probes
+    digits/2/onnx-int8/labels.txt     companions, if any
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from argosy.protocol.codec import Message
+
+#: File name endings by format. A Core ML package is a folder; its artifact is a zip of it with fixed times.
+MODEL_FILES = {"onnx": "model.onnx", "tflite": "model.tflite", "coreml": "model.mlpackage.zip"}
+CARD_FILE = "card.json"
+PROBES_FILE = "probes.npz"
+MAX_CARD_BYTES = 1 << 20
+
+
+class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One input or output: its name, numpy dtype name and shape; None is a dimension that may vary."""
+
+    name: str
+    dtype: str
+    shape: list[int | None]
+
+
+class FileRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the artifact: its name inside the variant's folder, digest and size."""
+
+    name: str
+    sha256: str
+    length: int
+
+
+class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric on held-out data: point value and 95 % interval, from `examples` examples."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    examples: int
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """Measured where the card was made: one thread, warm, batch of one probe, in microseconds."""
+
+    runtime: str
+    p50_us: float
+    p99_us: float
+
+
+class Probes(msgspec.Struct, frozen=True, kw_only=True):
+    """Golden probes: `probes.npz` holds, per input and output, an array `in.NAME` / `out.NAME` of shape (count, *tensor).
+
+    A candidate passes when for every probe and output `|got - expected| <= atol + rtol * |expected|`; integer outputs
+    must be equal. Labels (strings) must be equal.
+    """
+
+    count: int
+    atol: float
+    rtol: float
+
+
+class Card(Message, frozen=True, kw_only=True):
+    """What is known about a variant before any device ran it.
+
+    Attributes:
+        format: `onnx`, `tflite` or `coreml`.
+        precision: `fp32`, `fp16` or `int8`.
+        model_file: the model; its digest names the artifact.
+        companions: probes and whatever the model needs beside it.
+        accuracy: None when no held-out data or no engine for the format was there.
+        lineage: how it came to be: task, recipe, seed, package versions, data fingerprint; flat, for people.
+    """
+
+    model: str
+    version: int
+    variant: str
+    format: str
+    precision: str
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+    model_file: FileRef
+    companions: list[FileRef] = []
+    probes: Probes | None = None
+    accuracy: Accuracy | None = None
+    timings: list[Timing] = []
+    lineage: dict[str, str] = {}
+
+    @property
+    def folder(self) -> str:
+        """The variant's folder among the TUF targets."""
+        return target_folder(self.model, self.version, self.variant)
+
+
+def target_folder(model: str, version: int, variant: str) -> str:
+    """The folder of a variant among the TUF targets, without a slash at the end."""
+    return f"{model}/{version}/{variant}"

@@ -1,0 +1,65 @@
+"""What was measured in one window: topic `telemetry`, MessagePack, spooled while offline."""
+
+from __future__ import annotations
+
+import msgspec
+
+from argosy.histogram import Histogram, from_counts
+from argosy.protocol.codec import Message
+
+
+class Sketch(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A histogram on the wire: bucket counts as index-count pairs, ascending."""
+
+    scale: int
+    zeros: int
+    total: int
+    buckets: list[tuple[int, int]]
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the agent's processes together: proportional memory in bytes, processor time used in the window in seconds."""
+
+    memory_bytes: int = 0
+    cpu_s: float = 0.0
+    temperature_c: float | None = None
+
+
+class Window(Message, frozen=True, kw_only=True):
+    """One slot and one version in one interval; an interval with a swap in it gives two windows.
+
+    Attributes:
+        boot, sequence: with the device, the key by which a repeated window is recognised.
+        start: seconds since 1970; `duration_s` its length.
+        requests: all requests that ended in the window, failed ones included.
+        errors: the failed ones.
+        latency: nanoseconds of the successful ones.
+    """
+
+    device: str
+    boot: str
+    sequence: int
+    slot: str
+    model: str
+    version: int
+    variant: str
+    start: float
+    duration_s: float
+    requests: int
+    errors: int
+    latency: Sketch
+    resources: Resources = Resources()
+
+
+def to_sketch(histogram: Histogram) -> Sketch:
+    """For the wire."""
+    return Sketch(scale=histogram.scale, zeros=histogram.zeros, total=histogram.total, buckets=sorted(histogram.buckets.items()))
+
+
+def from_sketch(sketch: Sketch) -> Histogram:
+    """From the wire, checked.
+
+    Raises:
+        ValueError: parts out of range; see argosy.histogram.from_counts.
+    """
+    return from_counts(sketch.scale, sketch.zeros, sketch.total, dict(sketch.buckets))
