@@ -82,7 +82,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     runtimes: list[Runtime]
     precisions: list[str] = []
-    encodings: list[str] = ["identity"]
+    encodings: list[str] = msgspec.field(default_factory=lambda: ["identity"])
     machine: str = ""
     memory_bytes: int = 0
     agent: str = ""
