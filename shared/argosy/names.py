@@ -73,6 +73,6 @@ def parse_version(text: str) -> tuple[str, int]:
         InvalidInput: it does not parse.
     """
     model, at, number = text.partition("@")
-    if not at or not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) or len(number) > 9:
+    if not at or not number.isascii() or not number.isdigit() or not int(number[:9]) >= 1 or len(number) > 9:
         raise InvalidInput(f"{text!r:.80} names no version: write MODEL@NUMBER, for example digits@2")
     return check_name("model", model), int(number)

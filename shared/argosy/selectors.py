@@ -25,7 +25,7 @@ from argosy.names import DEVICE_KEY, check_label, check_name
 
 _TERM = re.compile(
     r"\s*(?:(?P<absent>!)\s*(?P<missing>[^\s,!=()]+)"
-    r"|(?P<key>[^\s,!=()]+)\s*(?:(?P<op>!=|==|=)\s*(?P<value>[^\s,!=()]+)|\s(?P<set>in|notin)\s*\((?P<values>[^()]*)\))?"
+    r"|(?P<key>[^\s,!=()]+)(?:\s*(?P<op>!=|==|=)\s*(?P<value>[^\s,!=()]+)|\s+(?P<set>in|notin)\s*\((?P<values>[^()]*)\))?"
     r")\s*"
 )
 _MAX_LENGTH = 1000

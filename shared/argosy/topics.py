@@ -1,11 +1,11 @@
 """MQTT topics: one type for both directions; nothing else in the project takes a topic apart.
 
-    >>> Topic("pi-7", Channel.DESIRED).text
-    'argosy/v1/d/pi-7/desired'
-    >>> parse_topic("argosy/v1/d/pi-7/event")
-    Topic(device='pi-7', channel=<Channel.EVENT: 'event'>)
-    >>> parse_topic("argosy/v1/d/../event") is None
-    True
+>>> Topic("pi-7", Channel.DESIRED).text
+'argosy/v1/d/pi-7/desired'
+>>> parse_topic("argosy/v1/d/pi-7/event")
+Topic(device='pi-7', channel=<Channel.EVENT: 'event'>)
+>>> parse_topic("argosy/v1/d/../event") is None
+True
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 
-import msgspec
-
 from argosy.errors import InvalidInput
 from argosy.protocol.codec import Message, from_json, to_json
 
@@ -86,13 +84,17 @@ def read_line(text: str) -> TokenLine:
     """
     text = text.strip()
     if not text.startswith(_PREFIX) or len(text) > _MAX_LINE:
-        raise InvalidInput("this is no enrolment line: paste the whole line that 'controller tokens create' printed, beginning with argosy1.")
+        raise InvalidInput(
+            "this is no enrolment line: paste the whole line that 'controller tokens create' printed, beginning with argosy1."
+        )
     body = text[len(_PREFIX) :]
     try:
         raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
         line = from_json(TokenLine, raw)
     except (binascii.Error, ValueError, InvalidInput) as error:
-        raise InvalidInput("the enrolment line is damaged, part of it may be missing: copy it again from 'controller tokens create'") from error
+        raise InvalidInput(
+            "the enrolment line is damaged, part of it may be missing: copy it again from 'controller tokens create'"
+        ) from error
     if not line.url.startswith("https://"):
         raise InvalidInput("the enrolment line names an address without https: make a new one with 'controller tokens create'")
     return line
