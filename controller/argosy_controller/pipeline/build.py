@@ -1,0 +1,46 @@
+"""The front door for builds: a task and a recipe go in, a bundle comes out. Light to import: the work runs in a child."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from argosy_controller.pipeline.child import BUILD_LIMITS, Limits, run_job
+from argosy_controller.pipeline.messages import BuildRequest, Progress
+
+
+def run_build(
+    task: Path,
+    recipe: Path,
+    out: Path,
+    model: str | None,
+    settings: Mapping[str, str],
+    seed: int,
+    on_progress: Callable[[Progress], None],
+    limits: Limits = BUILD_LIMITS,
+) -> Path:
+    """Trains or loads, compresses, converts and measures a task's model.
+
+    Args:
+        task: folder with the task.py that describes the model and its data.
+        recipe: TOML file with goals, passes and variants.
+        out: folder to make; it must not exist, or be empty.
+        model: name to build under; None takes the task's own.
+        settings: values for the settings that the task declares ("mnist": "data").
+        seed: of everything random; the same seed gives the same fp32 bytes on the same machine, threads and packages.
+        on_progress: called in this thread, in order.
+        limits: of the child process.
+
+    Returns:
+        `out`: report.json, and variants/NAME/ with card.json, model, probes.npz.
+
+    Raises:
+        InvalidInput: task, recipe or settings are wrong; nothing was written.
+        Conflict: `out` holds files already.
+        GoalsNotMet: the table is in the message, the figures in `out`/report.json; no variants are left there.
+        ArgosyError: the child crashed or ran out of its limits.
+    """
+    request = BuildRequest(
+        task=str(task.absolute()), recipe=str(recipe.absolute()), out="", model=model or "", settings=dict(settings), seed=seed
+    )
+    return run_job(request, out, limits, on_progress)

@@ -1,0 +1,149 @@
+"""Runs a job in a child process with limits, and turns whatever happens to it into a folder or one clear error."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from argosy.errors import ArgosyError, Conflict, GoalsNotMet, InvalidInput, NotFound, Unavailable
+from argosy_controller.pipeline.messages import Failed, Finished, Progress, Reply, Request
+
+_GIB = 1 << 30
+_LONGEST_LINE = 1 << 20
+_ERRORS = {kind.kind: kind for kind in (ArgosyError, InvalidInput, NotFound, Conflict, Unavailable, GoalsNotMet)}
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job's child may use.
+
+    Attributes:
+        memory_bytes: address space, 0 for no limit (frameworks reserve far more than they touch).
+        cpu_s: processor time over all threads, 0 for no limit.
+        wall_s: time on the clock.
+        file_bytes: the largest file that it may write.
+    """
+
+    memory_bytes: int
+    cpu_s: int
+    wall_s: float
+    file_bytes: int = 4 * _GIB
+
+
+BUILD_LIMITS = Limits(memory_bytes=0, cpu_s=0, wall_s=6 * 3600)
+IMPORT_LIMITS = Limits(memory_bytes=6 * _GIB, cpu_s=300, wall_s=300)
+
+
+def run_job(request: Request, out: Path, limits: Limits, on_progress: Callable[[Progress], None]) -> Path:
+    """Runs one job and moves its files to `out` when it is done.
+
+    The child writes into a folder beside `out`, so `out` is complete or untouched: also when either process is killed.
+
+    Raises:
+        ArgosyError: what the child reported, or how it died.
+    """
+    _check_empty(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        _attend(msgspec.structs.replace(request, out=str(staging)), limits, on_progress)
+    except GoalsNotMet:
+        staging.rename(out)
+        raise
+    else:
+        staging.rename(out)
+        return out
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check_empty(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise Conflict(f"{out} is a file: name a folder for the result")
+    if out.is_dir() and any(out.iterdir()):
+        raise Conflict(f"folder {out} holds files already: name a new or an empty folder for the result")
+
+
+def _attend(request: Request, limits: Limits, on_progress: Callable[[Progress], None]) -> None:
+    with tempfile.TemporaryFile() as log:
+        reader, writer = os.pipe()
+        with open(reader, "rb", buffering=0) as replies:
+            process = _start(writer, log.fileno(), request, limits)
+            try:
+                end = _last_reply(replies.fileno(), time.monotonic() + limits.wall_s, on_progress)
+            finally:
+                _end(process)
+        if not isinstance(end, Finished):
+            raise _as_error(end, process.returncode, limits, _last_line(log.fileno()))
+
+
+def _start(writer: int, log: int, request: Request, limits: Limits) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", "argosy_controller.pipeline.job", str(writer)]
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=(writer,), start_new_session=True
+        )
+    finally:
+        os.close(writer)
+    assert process.stdin is not None
+    with process.stdin as pipe:
+        pipe.write(msgspec.json.encode((request, limits)))
+    return process
+
+
+def _last_reply(fd: int, deadline: float, on_progress: Callable[[Progress], None]) -> Finished | Failed | None:
+    """The reply that ends the job; None when the child went silent for good without one."""
+    for line in _lines(fd, deadline):
+        reply = msgspec.json.decode(line, type=Reply)
+        if not isinstance(reply, Progress):
+            return reply
+        on_progress(reply)
+    return None
+
+
+def _lines(fd: int, deadline: float) -> Iterator[bytes]:
+    pending = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(fd, selectors.EVENT_READ)
+        while selector.select(max(0.0, deadline - time.monotonic())):
+            chunk = os.read(fd, 65536)
+            *complete, pending = (pending + chunk).split(b"\n")
+            yield from complete
+            if not chunk or len(pending) > _LONGEST_LINE:
+                return
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Waits for a child that is leaving by itself, then ends its whole group: nothing that it started stays behind."""
+    try:
+        process.wait(timeout=1.0)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
+def _last_line(log: int) -> str:
+    size = os.fstat(log).st_size
+    text = os.pread(log, 4096, max(0, size - 4096)).decode("utf-8", "replace")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""
+
+
+def _as_error(end: Failed | None, code: int, limits: Limits, said: str) -> ArgosyError:
+    if isinstance(end, Failed):
+        return _ERRORS.get(end.kind, ArgosyError)(end.text)
+    return ArgosyError(f"the job's process ended without a result (code {code}, limits {limits}): {said}")

@@ -1,0 +1,62 @@
+"""What a job's child process and its parent say to each other: one JSON object a line, over a pipe of their own.
+
+The child's standard output is not used for this: conversion libraries print there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, tag="progress"):
+    """How far a job is.
+
+    Attributes:
+        stage: what is being done, in words a person reads ("train", "prune-channels", "export onnx-int8").
+        done: finished steps of this stage.
+        total: steps of this stage, at least 1; the stage is complete when `done` equals it.
+    """
+
+    stage: str
+    done: int
+    total: int
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
+    """The job did what it was asked; its files are complete."""
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """The job ended with an error: `kind` as in argosy.errors, `text` for people, `facts` for callers."""
+
+    kind: str
+    text: str
+    facts: dict[str, Any] = {}
+
+
+class BuildRequest(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
+    """Build a task's folder by a recipe into an empty folder. `model` empty: the task's own name."""
+
+    task: str
+    recipe: str
+    out: str
+    model: str
+    settings: dict[str, str]
+    seed: int
+
+
+class ImportRequest(msgspec.Struct, frozen=True, kw_only=True, tag="import"):
+    """Make a bundle of a ready model file. `sample` empty: seeded random inputs."""
+
+    model: str
+    file: str
+    sample: str
+    companions: list[str]
+    out: str
+    seed: int
+
+
+Request = BuildRequest | ImportRequest
+Reply = Progress | Finished | Failed
