@@ -1,0 +1,1 @@
+"""Operators: accounts, API tokens, browser sessions, and the audit log."""
