@@ -45,7 +45,7 @@ def unseal(payload_type: str, raw: bytes, keys: Sequence[Key], threshold: int = 
         if envelope.payload_type != payload_type:
             raise Untrusted(f"a signed envelope holds {envelope.payload_type!r:.80}, not {payload_type!r}")
         envelope.verify(list(keys), threshold)
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError, FormatError) as error:
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError, RecursionError, FormatError) as error:
         raise Untrusted(f"this is no signed envelope ({type(error).__name__})") from error
     except VerificationError as error:
         raise Untrusted("a signed envelope carries no good signature by a trusted key") from error

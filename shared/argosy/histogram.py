@@ -14,16 +14,28 @@ from dataclasses import dataclass, field
 SCALE = 6
 
 
+#: Below this scale one bucket holds all 64-bit values, above the other no sender is sensible.
+LOWEST_SCALE, HIGHEST_SCALE = -6, 20
+# Floating logarithms are off by far less than this; nearer to a boundary than that, whole numbers decide.
+_NEAR_BOUNDARY = 1e-9
+
+
 def bucket_index(value: int, scale: int = SCALE) -> int:
-    """The bucket of a positive value; exact at powers of two, where floating logarithms alone would be off by one."""
+    """The bucket of a positive value; exact also on and beside boundaries, where floating logarithms alone would be off by one."""
+    if scale <= 0:
+        return ((value - 1).bit_length() - 1) >> -scale
     if value & (value - 1) == 0:
         return ((value.bit_length() - 1) << scale) - 1
-    return math.ceil(math.log2(value) * (1 << scale)) - 1
+    position = math.log2(value) * (1 << scale)
+    nearest = round(position)
+    if abs(position - nearest) < _NEAR_BOUNDARY:
+        return nearest - 1 if value ** (1 << scale) <= 1 << nearest else nearest
+    return math.ceil(position) - 1
 
 
 def bucket_upper(index: int, scale: int = SCALE) -> float:
     """The upper, inclusive boundary of a bucket."""
-    return float(2.0 ** ((index + 1) / (1 << scale)))
+    return float(2.0 ** ((index + 1) * 2.0**-scale))
 
 
 @dataclass
@@ -82,7 +94,12 @@ class Histogram:
         """The value below which a share `q` in [0, 1] of the recorded values lies; None when nothing was recorded.
 
         The answer is the geometric middle of the bucket that holds it, so at scale 6 it is within 0.55 %.
+
+        Raises:
+            ValueError: `q` is no share.
         """
+        if not 0 <= q <= 1:
+            raise ValueError(f"a quantile is a share in [0, 1], not {q}")
         count = self.count
         if count == 0:
             return None
@@ -93,7 +110,7 @@ class Histogram:
         for index in sorted(self.buckets):
             seen += self.buckets[index]
             if rank <= seen:
-                return float(2.0 ** ((index + 0.5) / (1 << self.scale)))
+                return float(2.0 ** ((index + 0.5) * 2.0**-self.scale))
         raise AssertionError("counts do not add up")
 
     def share_above(self, index: int) -> float | None:
@@ -114,11 +131,11 @@ def from_counts(scale: int, zeros: int, total: int, buckets: Mapping[int, int]) 
     """A histogram from decoded parts, checked: hostile senders may put anything into them.
 
     Raises:
-        ValueError: a scale outside [-10, 20], a negative count, or a bucket outside what 64-bit values can reach.
+        ValueError: a scale outside [-6, 20], a negative count, or a bucket outside what 64-bit values can reach.
     """
-    if not -10 <= scale <= 20 or zeros < 0 or total < 0:
+    if not LOWEST_SCALE <= scale <= HIGHEST_SCALE or zeros < 0 or total < 0:
         raise ValueError("histogram scale, zero count or total out of range")
-    highest = max(64 << scale, 64) if scale >= 0 else 64
+    highest = 64 << scale if scale >= 0 else 64 >> -scale
     if any(count <= 0 or not -1 <= index <= highest for index, count in buckets.items()):
         raise ValueError("histogram has a bucket or count out of range")
     return Histogram(scale, zeros, total, dict(buckets))

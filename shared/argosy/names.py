@@ -13,6 +13,8 @@ from argosy.errors import InvalidInput
 
 PATTERN = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?"
 _NAME = re.compile(PATTERN)
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 #: The certificate name of the controller itself at the broker; no device may have it.
@@ -38,6 +40,24 @@ def check_name(kind: str, name: str) -> str:
     if kind == "device" and name == CONTROLLER:
         raise InvalidInput(f"device name {name!r} is reserved for the controller itself: choose another")
     return name
+
+
+def check_file_name(name: str) -> str:
+    """Returns `name` if it is one legal file name: no folder, nothing hidden, nothing that climbs out.
+
+    Raises:
+        InvalidInput: it is not.
+    """
+    if not isinstance(name, str) or not _FILE_NAME.fullmatch(name) or ".." in name:
+        raise InvalidInput(
+            f"file name {name!r:.80} is not usable: use 1 to 100 letters, digits, '.', '_', '-', beginning with a letter or digit"
+        )
+    return name
+
+
+def is_digest(text: str) -> bool:
+    """Whether `text` is a sha256 as it is written here: 64 lower-case hex digits."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 def check_label(key: str, value: str) -> tuple[str, str]:

@@ -51,7 +51,7 @@ def claimed_device(header: str) -> str:
     try:
         envelope = msgspec.json.decode(_opened(header), type=dict)
         return from_json(Proof, base64.b64decode(envelope["payload"])).device
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError, InvalidInput) as error:
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError, InvalidInput) as error:
         raise NotAllowed("the device proof in the Authorization header does not parse") from error
 
 
@@ -65,7 +65,8 @@ def check_proof(header: str, *, method: str, path: str, body: bytes, key: Key) -
         proof = from_json(Proof, unseal(PAYLOAD_TYPE, _opened(header), [key]))
     except (Untrusted, InvalidInput) as error:
         raise NotAllowed("the device proof is not signed with the key of this device") from error
-    same_body = hmac.compare_digest(proof.body_sha256, hashlib.sha256(body).hexdigest())
+    # As bytes: text that is not ASCII, which the device may put there, would raise.
+    same_body = hmac.compare_digest(proof.body_sha256.encode(), hashlib.sha256(body).hexdigest().encode())
     if proof.method != method or proof.path != path or not same_body:
         raise NotAllowed("the device proof was made for another request")
     return proof

@@ -14,20 +14,18 @@ That the TUF timestamp is at least `timestamp_version` is checked by the caller 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from securesystemslib.signer import Key
 
 from argosy.envelope import unseal
 from argosy.errors import ArgosyError, InvalidInput, Untrusted
-from argosy.names import check_name
+from argosy.names import check_name, is_digest
 from argosy.protocol.codec import from_json
 from argosy.protocol.desired import PAYLOAD_TYPE, Desired, SlotContent
 from argosy.protocol.refusals import Refusal
 from argosy.topics import MAX_PACKET_BYTES
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_SLOTS = 64
 
 
@@ -89,7 +87,7 @@ def _well_formed(payload: bytes) -> Desired:
 def _check_content(content: SlotContent) -> None:
     check_name("model", content.model)
     check_name("variant", content.variant)
-    if content.version < 1 or content.length < 1 or not _SHA256.fullmatch(content.sha256):
+    if content.version < 1 or content.length < 1 or not is_digest(content.sha256):
         raise InvalidInput(f"the content for model {content.model!r} has an impossible version, length or digest")
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import msgspec
 
+from argosy.errors import InvalidInput
+from argosy.names import check_file_name, check_name, is_digest
 from argosy.protocol.codec import Message
 
 #: File name endings by format. A Core ML package is a folder; its artifact is a zip of it with fixed times.
@@ -102,3 +104,25 @@ class Card(Message, frozen=True, kw_only=True):
 def target_folder(model: str, version: int, variant: str) -> str:
     """The folder of a variant among the TUF targets, without a slash at the end."""
     return f"{model}/{version}/{variant}"
+
+
+def check_card(card: Card) -> Card:
+    """Returns `card` if its names may become paths: a publisher's key stolen or a bug must not write outside a folder.
+
+    Raises:
+        InvalidInput: an illegal name, version, format, digest or length, or two files of one name.
+    """
+    for kind, name in (("model", card.model), ("variant", card.variant)):
+        check_name(kind, name)
+    if card.format not in MODEL_FILES or card.version < 0:
+        raise InvalidInput(
+            f"a card of model {card.model!r} has format {card.format!r:.40} or version {card.version}, which this side does not know"
+        )
+    files = [card.model_file, *card.companions]
+    for file in files:
+        check_file_name(file.name)
+        if not is_digest(file.sha256) or file.length < 0:
+            raise InvalidInput(f"the card of {card.folder} names file {file.name!r} with an impossible digest or length")
+    if len({file.name for file in files} | {CARD_FILE}) <= len(files):
+        raise InvalidInput(f"the card of {card.folder} names two files alike: give each its own name")
+    return card

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from argosy.errors import InvalidInput
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+#: Numbers that a device sends. A database column holds 64 bits, and no number from outside may break a whole fleet's bookkeeping.
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+#: Seconds since 1970 or a duration in seconds, from a device: finite, not negative, before the year 5000.
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

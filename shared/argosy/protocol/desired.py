@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from argosy.protocol.codec import Message
+from argosy.protocol.codec import Count, Message
 
 #: DSSE payload type of a desired document.
 PAYLOAD_TYPE = "application/vnd.argosy.desired+json"
@@ -22,10 +22,10 @@ class SlotContent(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     model: str
-    version: int
+    version: Count
     variant: str
     sha256: str
-    length: int
+    length: Count
 
 
 class Gates(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,8 @@ from enum import Enum
 
 import msgspec
 
+from argosy.protocol.codec import Count, Seconds
+
 
 class Refusal(Enum):
     """A stable code; its sentence says what happened. Codes are never renamed or reused."""
@@ -82,9 +84,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     code: str
     text: str
-    at: float
-    generation: int = 0
+    at: Seconds
+    generation: Count = 0
     slot: str = ""
     model: str = ""
-    version: int = 0
+    version: Count = 0
     variant: str = ""

@@ -6,7 +6,7 @@ from enum import Enum
 
 import msgspec
 
-from argosy.protocol.codec import Message
+from argosy.protocol.codec import Count, Message, Seconds
 from argosy.protocol.desired import SlotContent
 from argosy.protocol.refusals import Failure
 
@@ -33,11 +33,11 @@ class Phase(Enum):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """An update under way. `done_bytes` of `total_bytes` while fetching."""
 
-    version: int
+    version: Count
     variant: str
     phase: Phase
-    done_bytes: int = 0
-    total_bytes: int = 0
+    done_bytes: Count = 0
+    total_bytes: Count = 0
 
 
 class SlotReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class SlotReport(msgspec.Struct, frozen=True, kw_only=True):
     state: ServingState
     content: SlotContent | None = None
     confirmed: bool = False
-    generation: int = 0
+    generation: Count = 0
     update: Progress | None = None
     failure: Failure | None = None
 
@@ -84,7 +84,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     precisions: list[str] = []
     encodings: list[str] = msgspec.field(default_factory=lambda: ["identity"])
     machine: str = ""
-    memory_bytes: int = 0
+    memory_bytes: Count = 0
     agent: str = ""
 
 
@@ -102,8 +102,8 @@ class Reported(Message, frozen=True, kw_only=True):
 
     device: str
     boot: str
-    generation: int
-    at: float
+    generation: Count
+    at: Seconds
     capabilities: Capabilities
     slots: dict[str, SlotReport]
     refusals: list[Failure] = []
@@ -115,7 +115,7 @@ class Presence(Message, frozen=True, kw_only=True):
     device: str
     online: bool
     boot: str = ""
-    at: float = 0.0
+    at: Seconds = 0.0
 
 
 class Event(Message, frozen=True, kw_only=True):
@@ -129,8 +129,8 @@ class Event(Message, frozen=True, kw_only=True):
 
     device: str
     boot: str
-    sequence: int
-    at: float
+    sequence: Count
+    at: Seconds
     kind: str
     text: str
     slot: str = ""

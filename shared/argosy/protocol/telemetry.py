@@ -5,23 +5,23 @@ from __future__ import annotations
 import msgspec
 
 from argosy.histogram import Histogram, from_counts
-from argosy.protocol.codec import Message
+from argosy.protocol.codec import Count, Message, Seconds
 
 
 class Sketch(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A histogram on the wire: bucket counts as index-count pairs, ascending."""
 
     scale: int
-    zeros: int
-    total: int
-    buckets: list[tuple[int, int]]
+    zeros: Count
+    total: Count
+    buckets: list[tuple[int, Count]]
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
     """Of the agent's processes together: proportional memory in bytes, processor time used in the window in seconds."""
 
-    memory_bytes: int = 0
-    cpu_s: float = 0.0
+    memory_bytes: Count = 0
+    cpu_s: Seconds = 0.0
     temperature_c: float | None = None
 
 
@@ -38,15 +38,15 @@ class Window(Message, frozen=True, kw_only=True):
 
     device: str
     boot: str
-    sequence: int
+    sequence: Count
     slot: str
     model: str
-    version: int
+    version: Count
     variant: str
-    start: float
-    duration_s: float
-    requests: int
-    errors: int
+    start: Seconds
+    duration_s: Seconds
+    requests: Count
+    errors: Count
     latency: Sketch
     resources: Resources = Resources()
 
