@@ -134,7 +134,8 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         start: seconds since 1970 when the interval began; `duration_s` its length.
         requests: all requests that ended in it, failed ones included; every request is in exactly one Counts.
-        errors: the failed ones. Requests refused because their input was wrong (4xx) count neither here nor as errors.
+        errors: the failed ones. A request refused because its input was wrong (4xx) is not counted at all, unless the version
+            that served before would have taken it.
         latency: nanoseconds of the successful ones, the runtime's part only.
     """
 
@@ -148,7 +149,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Collected(_Answer, frozen=True, kw_only=True):
-    """One entry per slot and content with at least one request."""
+    """One entry per slot and stretch of serving one content, where at least one request ended; oldest first per slot."""
 
     counts: list[Counts]
 

@@ -1,0 +1,123 @@
+"""TFLite files in tflite-runtime or in its successor ai-edge-litert: the same interface from two modules."""
+
+from __future__ import annotations
+
+import importlib
+import queue
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from argosy.errors import InvalidInput
+from argosy.protocol.card import Card, TensorSpec
+from argosy_agent.runtimes.session import Array, ModelFailed, Signature, first_line, is_string, same_dtype, shape_text
+
+
+@dataclass(frozen=True)
+class _Port:
+    """One input or output of the file and the card's wish for it: `index` is the tensor's number in the file."""
+
+    spec: TensorSpec
+    index: int
+    dtype: np.dtype[Any]
+    scale: float
+    zero_point: int
+
+    @property
+    def quantised(self) -> bool:
+        """The card speaks float while the file takes integers with one scale: convert at the border."""
+        return self.scale != 0 and not same_dtype(self.spec.dtype, self.dtype)
+
+
+class TfliteSession:
+    """Interpreters serve one run at a time, so runs take one from a pool of `copies` and wait while none is free."""
+
+    def __init__(self, path: Path, card: Card, module: str, threads: int, copies: int) -> None:
+        self.signature = Signature(card.inputs)
+        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        interpreter_class = importlib.import_module(f"{module}.interpreter").Interpreter
+        try:
+            interpreters = [_allocated(interpreter_class(model_path=str(path), num_threads=threads)) for _ in range(copies)]
+        except (ValueError, RuntimeError, OSError, MemoryError) as error:
+            raise InvalidInput(f"{module} cannot load {path.name}: {first_line(error)}") from error
+        self._inputs = _ports(card.inputs, interpreters[0].get_input_details(), "inputs", path.name)
+        self._outputs = _ports(card.outputs, interpreters[0].get_output_details(), "outputs", path.name)
+        for interpreter in interpreters:
+            self._free.put(interpreter)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """As `Session.run`."""
+        self.signature.check(inputs)
+        interpreter = self._free.get()
+        try:
+            return self._run(interpreter, inputs)
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise ModelFailed(f"the TFLite interpreter failed on the model: {first_line(error)}") from error
+        finally:
+            self._free.put(interpreter)
+
+    def _run(self, interpreter: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        self._resize(interpreter, inputs)
+        for port in self._inputs:
+            interpreter.set_tensor(port.index, _into_file(port, inputs[port.spec.name]))
+        interpreter.invoke()
+        return {port.spec.name: _out_of_file(port, interpreter.get_tensor(port.index)) for port in self._outputs}
+
+    def _resize(self, interpreter: Any, inputs: Mapping[str, Array]) -> None:
+        """Fits the interpreter to free dimensions of these inputs; it keeps the shape of the last run."""
+        free = [port for port in self._inputs if None in port.spec.shape]
+        if not free:
+            return
+        now = {detail["index"]: tuple(detail["shape"]) for detail in interpreter.get_input_details()}
+        changed = [port for port in free if now[port.index] != inputs[port.spec.name].shape]
+        for port in changed:
+            interpreter.resize_tensor_input(port.index, inputs[port.spec.name].shape)
+        if changed:
+            interpreter.allocate_tensors()
+
+
+def _allocated(interpreter: Any) -> Any:
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _ports(specs: list[TensorSpec], details: list[dict[str, Any]], what: str, file: str) -> list[_Port]:
+    """The file's tensors in the card's order, which is theirs by position: converters rename them."""
+    if len(specs) != len(details):
+        raise InvalidInput(f"{file} has {len(details)} {what}, its card {len(specs)}: they do not belong together")
+    return [_port(spec, detail, file) for spec, detail in zip(specs, details, strict=True)]
+
+
+def _port(spec: TensorSpec, detail: dict[str, Any], file: str) -> _Port:
+    scale, zero_point = detail["quantization"]
+    port = _Port(spec, detail["index"], np.dtype(detail["dtype"]), float(scale), int(zero_point))
+    if is_string(spec.dtype) or not (same_dtype(spec.dtype, port.dtype) or (port.quantised and spec.dtype.startswith("float"))):
+        raise InvalidInput(f"{spec.name!r} is {port.dtype} in {file} and {spec.dtype} on its card: they do not belong together")
+    signature = [None if size < 0 else int(size) for size in detail.get("shape_signature", detail["shape"])]
+    clash = len(signature) != len(spec.shape) or any(
+        mine is not None and theirs is not None and mine != theirs for mine, theirs in zip(spec.shape, signature, strict=True)
+    )
+    if clash:
+        raise InvalidInput(
+            f"{spec.name!r} has shape {shape_text(signature)} in {file} and {shape_text(spec.shape)} on its card: they do not belong together"
+        )
+    return port
+
+
+def _into_file(port: _Port, value: Array) -> Array:
+    if not port.quantised:
+        return value
+    limits = np.iinfo(port.dtype)
+    rounded = np.rint(value / port.scale) + port.zero_point
+    quantised: Array = np.clip(rounded, limits.min, limits.max).astype(port.dtype)
+    return quantised
+
+
+def _out_of_file(port: _Port, value: Array) -> Array:
+    if not port.quantised:
+        return value
+    real: Array = ((value.astype(np.float64) - port.zero_point) * port.scale).astype(port.spec.dtype)
+    return real

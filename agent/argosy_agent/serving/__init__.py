@@ -1,0 +1,1 @@
+"""What answers a prediction: the handle of a slot, in process and over the Open Inference Protocol."""

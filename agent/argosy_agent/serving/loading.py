@@ -1,0 +1,84 @@
+"""From a variant's folder to a model that is warm; meant for a thread of low priority beside the serving ones."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from argosy.errors import InvalidInput
+from argosy.protocol.card import CARD_FILE, MAX_CARD_BYTES, Card
+from argosy.protocol.codec import from_json
+from argosy.protocol.desired import SlotContent
+from argosy_agent import runtimes
+from argosy_agent.serving.golden import read_golden
+from argosy_agent.serving.handle import Model
+
+#: Warming stops after this many runs or this many seconds, whichever is first.
+_WARM_RUNS = 16
+_WARM_S = 1.0
+LOWEST_PRIORITY = 19
+
+
+def read_card(folder: Path) -> Card:
+    """The card in a variant's folder.
+
+    Raises:
+        InvalidInput: there is none, it is too large, or it does not decode.
+    """
+    path = folder / CARD_FILE
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_CARD_BYTES + 1)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read ({error.strerror}): give the folder of a variant") from error
+    if len(raw) > MAX_CARD_BYTES:
+        raise InvalidInput(f"{path} is larger than {MAX_CARD_BYTES} bytes, which no card is")
+    return from_json(Card, raw)
+
+
+def load_model(folder: Path, runtime: str, content: SlotContent, threads: int = 1, copies: int = 1) -> Model:
+    """Loads a variant and runs its golden probes a few times, so that the first request finds it warm.
+
+    Answers are not compared: the probe process did that.
+
+    Args:
+        runtime: a name from `runtimes.available`; empty for the first that runs the card's format.
+        content: what the folder must hold.
+        threads, copies: as `runtimes.load`.
+
+    Raises:
+        InvalidInput, Unavailable, ModelFailed: as `runtimes.load` and `Session.run`, or the folder holds something else.
+    """
+    card = read_card(folder)
+    held = (card.model, card.version, card.variant, card.model_file.sha256)
+    if held != (content.model, content.version, content.variant, content.sha256):
+        raise InvalidInput(
+            f"{folder} holds {card.model}@{card.version} {card.variant}, not {content.model}@{content.version} {content.variant}"
+        )
+    name = runtime or runtimes.choose(card.format, runtimes.available())
+    model = Model(content, card, runtimes.load(folder, card, name, threads, copies), name)
+    _warm(model, folder)
+    return model
+
+
+def _warm(model: Model, folder: Path) -> None:
+    golden = read_golden(folder, model.card)
+    end = time.monotonic() + _WARM_S
+    for number, (inputs, _) in enumerate(() if golden is None else golden.pairs()):
+        if number >= _WARM_RUNS or time.monotonic() > end:
+            return
+        model.session.run(inputs)
+
+
+def lower_this_thread() -> None:
+    """Gives the calling thread the lowest priority, on Linux, where priorities belong to threads; elsewhere nothing.
+
+    A load then takes only what the serving threads leave; it cannot be undone without privileges, so use a thread of its own.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
