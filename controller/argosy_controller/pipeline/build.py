@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from argosy_controller.pipeline.child import BUILD_LIMITS, Limits, run_job
+from argosy_controller.pipeline.child import run_job
+from argosy_controller.pipeline.limits import BUILD_LIMITS, Limits
 from argosy_controller.pipeline.messages import BuildRequest, Progress
 
 

@@ -16,31 +16,11 @@ from pathlib import Path
 import msgspec
 
 from argosy.errors import ArgosyError, Conflict, GoalsNotMet, InvalidInput, NotFound, Unavailable
-from argosy_controller.pipeline.messages import Failed, Finished, Progress, Reply, Request
+from argosy_controller.pipeline.limits import Limits
+from argosy_controller.pipeline.messages import BuildRequest, Failed, Finished, Progress, Reply, Request
 
-_GIB = 1 << 30
 _LONGEST_LINE = 1 << 20
 _ERRORS = {kind.kind: kind for kind in (ArgosyError, InvalidInput, NotFound, Conflict, Unavailable, GoalsNotMet)}
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job's child may use.
-
-    Attributes:
-        memory_bytes: address space, 0 for no limit (frameworks reserve far more than they touch).
-        cpu_s: processor time over all threads, 0 for no limit.
-        wall_s: time on the clock.
-        file_bytes: the largest file that it may write.
-    """
-
-    memory_bytes: int
-    cpu_s: int
-    wall_s: float
-    file_bytes: int = 4 * _GIB
-
-
-BUILD_LIMITS = Limits(memory_bytes=0, cpu_s=0, wall_s=6 * 3600)
-IMPORT_LIMITS = Limits(memory_bytes=6 * _GIB, cpu_s=300, wall_s=300)
 
 
 def run_job(request: Request, out: Path, limits: Limits, on_progress: Callable[[Progress], None]) -> Path:
@@ -83,7 +63,7 @@ def _attend(request: Request, limits: Limits, on_progress: Callable[[Progress], 
             finally:
                 _end(process)
         if not isinstance(end, Finished):
-            raise _as_error(end, process.returncode, limits, _last_line(log.fileno()))
+            raise _as_error(end, process.returncode, request, limits, _last_line(log.fileno()))
 
 
 def _start(writer: int, log: int, request: Request, limits: Limits) -> subprocess.Popen[bytes]:
@@ -143,7 +123,28 @@ def _last_line(log: int) -> str:
     return lines[-1][:300] if lines else ""
 
 
-def _as_error(end: Failed | None, code: int, limits: Limits, said: str) -> ArgosyError:
+def _as_error(end: Failed | None, code: int, request: Request, limits: Limits, said: str) -> ArgosyError:
     if isinstance(end, Failed):
         return _ERRORS.get(end.kind, ArgosyError)(end.text)
-    return ArgosyError(f"the job's process ended without a result (code {code}, limits {limits}): {said}")
+    return died(isinstance(request, BuildRequest), code, limits, said)
+
+
+def died(building: bool, code: int, limits: Limits, said: str) -> ArgosyError:
+    """The error for a child that ended, or was ended, without saying how.
+
+    Args:
+        building: a build, which runs the user's own code; else an import, where the file is to blame.
+        code: the process's return code, negative for a signal.
+        said: the last line that it printed.
+    """
+    last = f" Its last words: {said}" if said else ""
+    if code == -signal.SIGKILL:
+        why = f"was ended: it ran longer than {limits.wall_s:.0f} s, or the system ran out of memory"
+    elif code == -signal.SIGXCPU:
+        why = f"was ended: it used more than {limits.cpu_s} s of processor time"
+    else:
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        why = f"crashed ({how})"
+    if building:
+        return ArgosyError(f"the build's process {why}; nothing was written.{last}")
+    return InvalidInput(f"the process that read the model file {why}: the file is damaged, or is no model that can be served.{last}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from argosy_controller.pipeline.child import IMPORT_LIMITS, Limits, run_job
+from argosy_controller.pipeline.child import run_job
+from argosy_controller.pipeline.limits import IMPORT_LIMITS, Limits
 from argosy_controller.pipeline.messages import ImportRequest, Progress
 
 

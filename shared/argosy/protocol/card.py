@@ -24,7 +24,12 @@ MAX_CARD_BYTES = 1 << 20
 
 
 class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One input or output: its name, numpy dtype name and shape; None is a dimension that may vary."""
+    """One input or output: its name, numpy dtype name (`str` for texts) and shape; None is a dimension that may vary.
+
+    A name is the model's public name, the same in all its variants. The list of specs is in the order of the file's own
+    inputs or outputs, so a runtime whose file calls them otherwise (TFLite) maps by position. Dtype and shape are those
+    that the file itself declares: what a user sends is what the runtime takes.
+    """
 
     name: str
     dtype: str
@@ -60,13 +65,14 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 class Probes(msgspec.Struct, frozen=True, kw_only=True):
     """Golden probes: `probes.npz` holds, per input and output, an array `in.NAME` / `out.NAME` of shape (count, *tensor).
 
-    A candidate passes when for every probe and output `|got - expected| <= atol + rtol * |expected|`; integer outputs
-    must be equal. Labels (strings) must be equal.
+    A candidate passes when for every probe and output `|got - expected| <= atol + rtol * |expected|`. Quantised outputs
+    (integers of 8 and 16 bits) may be off by `steps`; labels (integers of 32 and 64 bits, booleans, strings) must be equal.
     """
 
     count: int
     atol: float
     rtol: float
+    steps: int = 0
 
 
 class Card(Message, frozen=True, kw_only=True):

@@ -1,0 +1,21 @@
+"""The kinds of file that a recipe's variants can be. Adding one is a file here, and a line below."""
+
+from __future__ import annotations
+
+from argosy_controller.pipeline.exporters.coreml_fp16 import CoreMLFp16
+from argosy_controller.pipeline.exporters.interface import Exporter
+from argosy_controller.pipeline.exporters.onnx_fp32 import OnnxFp32
+from argosy_controller.pipeline.exporters.onnx_int8 import OnnxInt8
+from argosy_controller.pipeline.exporters.tflite_fp32 import TFLiteFp32
+from argosy_controller.pipeline.exporters.tflite_int8 import TFLiteInt8
+
+EXPORTERS: dict[str, Exporter] = {
+    one.name: one
+    for one in (
+        OnnxFp32(),
+        OnnxInt8(),
+        TFLiteFp32(),
+        TFLiteInt8(),
+        CoreMLFp16(),
+    )
+}

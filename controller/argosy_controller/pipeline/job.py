@@ -1,0 +1,90 @@
+"""The child process of a job: `python -P -m argosy_controller.pipeline.job FD`, the request on standard input.
+
+Limits are set before anything else is imported. Replies go to FD; whatever libraries print goes to the parent's log.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import traceback
+
+import msgspec
+
+from argosy.errors import ArgosyError
+from argosy_controller.pipeline.limits import Limits
+from argosy_controller.pipeline.messages import BuildRequest, Failed, Finished, Progress, Reply, Request
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(argv: list[str]) -> int:
+    """Runs one job; the exit code is 0 whenever a reply says how it ended."""
+    request, limits = msgspec.json.decode(sys.stdin.buffer.read(), type=tuple[Request, Limits])
+    _die_with_parent()
+    _confine(limits)
+    fd = int(argv[1])
+    _send(fd, _run(request, fd))
+    return 0
+
+
+def _run(request: Request, fd: int) -> Finished | Failed:
+    def tell(stage: str, done: int, total: int) -> None:
+        _send(fd, Progress(stage=stage, done=done, total=total))
+
+    try:
+        if isinstance(request, BuildRequest):
+            from argosy_controller.pipeline.building import build
+
+            build(request, tell)
+        else:
+            from argosy_controller.pipeline.ready_files import import_file
+
+            import_file(request, tell)
+    except ArgosyError as error:
+        return Failed(kind=error.kind, text=str(error))
+    except MemoryError:
+        return Failed(kind="invalid-input", text=f"it needs more memory than this job may use ({_memory()})")
+    except Exception as error:  # the last line of defence: a person gets a sentence, the log gets the story
+        traceback.print_exc()
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.basename(frame.filename)} line {frame.lineno}"  # noqa: PTH119
+        return Failed(kind=ArgosyError.kind, text=f"the job failed: {type(error).__name__}: {str(error)[:500]} ({where})")
+    return Finished()
+
+
+def _memory() -> str:
+    return f"{resource.getrlimit(resource.RLIMIT_AS)[0] / (1 << 30):.1f} GiB of addresses"
+
+
+def _send(fd: int, reply: Reply) -> None:
+    data = memoryview(msgspec.json.encode(reply) + b"\n")
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _die_with_parent() -> None:
+    """The kernel ends this process when its parent goes: a killed command leaves no training behind."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent == 1 or os.getppid() != parent:
+        sys.exit(1)
+
+
+def _confine(limits: Limits) -> None:
+    for kind, amount in (
+        (resource.RLIMIT_AS, limits.memory_bytes),
+        (resource.RLIMIT_CPU, limits.cpu_s),
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+    ):
+        if amount:
+            resource.setrlimit(kind, (amount, amount))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,72 @@
+"""Where a variant comes from, in facts that do not change from run to run: versions, fingerprints, options."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from argosy import __version__
+from argosy_controller.pipeline.recipe import Step
+from argosy_controller.pipeline.task import Array, Data, Split
+
+_PACKAGES = (
+    "torch",
+    "torch-pruning",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "litert-torch",
+    "ai-edge-litert",
+    "ai-edge-quantizer",
+    "coremltools",
+    "numpy",
+)
+
+
+def sha256_file(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(data: Data) -> str:
+    """A digest of all examples and targets, their order, dtypes and shapes."""
+    digest = hashlib.sha256()
+    for split in (data.train, data.calibrating, data.test):
+        for part in _arrays(split):
+            digest.update(f"{part.dtype.str}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+def _arrays(split: Split) -> Iterable[Array]:
+    yield from (split.inputs[name] for name in split.inputs)
+    yield split.targets
+
+
+def packages(names: Iterable[str] = _PACKAGES) -> dict[str, str]:
+    """Installed versions, Argosy's and Python's first."""
+    found = {"argosy": __version__, "python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def machine(threads: int) -> dict[str, str]:
+    """What else decides about bytes: the same seed gives the same ones on the same machine with as many threads."""
+    return {"machine": platform.machine(), "cpus": str(os.cpu_count() or 1), "threads": str(threads)}
+
+
+def spelled(steps: Iterable[Step]) -> str:
+    """Passes in one line: `prune-channels(share=0.5, multiple_of=4) > finetune(epochs=4, learning_rate=0.001)`."""
+    return " > ".join(f"{one.use}({', '.join(f'{k}={v}' for k, v in msgspec.structs.asdict(one.config).items())})" for one in steps)

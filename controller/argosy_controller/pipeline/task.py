@@ -1,0 +1,201 @@
+"""What a user writes: a model, its data and how it is scored, in a folder's task.py.
+
+    class Digits(Task):
+        name = "digits"
+        outputs = ("logits",)
+
+        def data(self, seed): ...   -> Data(train=Split({"image": x}, y), test=Split({"image": x}, y))
+        def model(self, seed): ...  -> torch.nn.Module, called with the inputs in the order of the data's names
+
+The names of the data's inputs and of `outputs` become the public names of every variant. This module imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from traceback import extract_tb
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from argosy.errors import ArgosyError, InvalidInput, NotFound
+from argosy.names import check_name
+from argosy_controller.pipeline.spelling import nearest
+
+if TYPE_CHECKING:
+    import torch
+
+Array = NDArray[Any]
+TASK_FILE = "task.py"
+_CALIBRATION_EXAMPLES = 256
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples: per input name an array (examples, ...), and one target each."""
+
+    inputs: Mapping[str, Array]
+    targets: Array
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def take(self, index: Any) -> Split:
+        """The examples that a numpy index (slice, integers, mask) selects."""
+        return Split({name: array[index] for name, array in self.inputs.items()}, self.targets[index])
+
+
+@dataclass(frozen=True)
+class Data:
+    """A task's data. The test part is held out: no pass sees it, and it decides about goals.
+
+    Attributes:
+        calibration: representative inputs for ranges of quantised tensors; None takes the first 256 of `train`.
+    """
+
+    train: Split
+    test: Split
+    calibration: Split | None = field(default=None)
+
+    @property
+    def calibrating(self) -> Split:
+        """The examples for calibration."""
+        return self.calibration if self.calibration is not None else self.train.take(slice(0, _CALIBRATION_EXAMPLES))
+
+
+class Task(ABC):
+    """A model to be built, and how good it is.
+
+    Attributes:
+        name: the model's name in the registry.
+        outputs: public names of what the model returns, in order.
+        metric: name of what `score` measures.
+        settings: what `--set NAME=VALUE` may give, each with a sentence; the values arrive in `self.given`.
+        epochs, learning_rate, batch_size: of the first training, with Adam.
+    """
+
+    name: ClassVar[str]
+    outputs: ClassVar[tuple[str, ...]] = ("output",)
+    metric: ClassVar[str] = "accuracy"
+    settings: ClassVar[Mapping[str, str]] = {}
+    epochs: int = 10
+    learning_rate: float = 1e-3
+    batch_size: int = 64
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        for key in given:
+            if key not in self.settings:
+                raise InvalidInput(f"task {self.name!r} has no setting {key!r}{nearest(key, self.settings)}")
+        self.given = dict(given)
+
+    @abstractmethod
+    def data(self, seed: int) -> Data:
+        """Training and held-out examples; the same for the same seed."""
+
+    @abstractmethod
+    def model(self, seed: int) -> torch.nn.Module:
+        """The untrained model, or a ready one with `epochs = 0`. torch's generator is seeded before the call."""
+
+    def loss(self, outputs: tuple[torch.Tensor, ...], targets: torch.Tensor) -> torch.Tensor:
+        """What training makes small: the cross-entropy of the first output (logits) against class numbers."""
+        from torch.nn import functional
+
+        return functional.cross_entropy(outputs[0], targets.long())
+
+    def score(self, outputs: Mapping[str, Array], targets: Array) -> NDArray[np.bool_]:
+        """Which examples the model got right: the largest entry of the first output names the class."""
+        right: NDArray[np.bool_] = outputs[self.outputs[0]].argmax(axis=-1) == targets
+        return right
+
+
+def load_task(folder: Path, given: Mapping[str, str]) -> Task:
+    """The task of a folder, with its settings.
+
+    Raises:
+        NotFound: no such folder, or no task.py in it.
+        InvalidInput: task.py does not run, holds no task or several, or a setting is not the task's.
+    """
+    kind = task_class(folder)
+    with blaming(f"task {kind.__name__} in {folder / TASK_FILE} did not start"):
+        task = kind(given)
+    check_name("model", task.name)
+    return task
+
+
+def task_class(folder: Path) -> type[Task]:
+    """The one Task class that a folder's task.py defines; a task may build on another by this."""
+    path = folder / TASK_FILE
+    if not path.is_file():
+        raise NotFound(f"there is no {TASK_FILE} in {folder}: name the folder of a task")
+    name = f"argosy_task_{abs(hash(str(path.resolve())))}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    with blaming(f"{path} did not run"):
+        spec.loader.exec_module(module)
+    return _only_task(path, [one for one in vars(module).values() if _is_task(one, name)])
+
+
+def _is_task(candidate: object, module: str) -> bool:
+    return inspect.isclass(candidate) and issubclass(candidate, Task) and candidate.__module__ == module
+
+
+def _only_task(path: Path, found: list[type[Task]]) -> type[Task]:
+    if len(found) != 1:
+        names = ", ".join(one.__name__ for one in found) or "none"
+        raise InvalidInput(f"{path} must define exactly one subclass of Task, and defines {names}")
+    missing = sorted(found[0].__abstractmethods__) + ([] if hasattr(found[0], "name") else ["name"])
+    if missing:
+        raise InvalidInput(f"class {found[0].__name__} in {path} lacks {', '.join(missing)}: a task needs name, data and model")
+    return found[0]
+
+
+@contextmanager
+def blaming(what: str) -> Iterator[None]:
+    """Turns any error of a user's code into one sentence with its file and line."""
+    try:
+        yield
+    except ArgosyError:
+        raise
+    except Exception as error:
+        frames = extract_tb(error.__traceback__)
+        where = f" ({Path(frames[-1].filename).name} line {frames[-1].lineno})" if frames else ""
+        raise InvalidInput(f"{what}: {type(error).__name__}: {str(error)[:500]}{where}") from error
+
+
+def checked_data(task: Task, seed: int) -> Data:
+    """The task's data, looked over before hours of training go into it.
+
+    Raises:
+        InvalidInput: a part is empty, counts or names differ, or inputs are not finite.
+    """
+    with blaming(f"data() of task {task.name!r} failed"):
+        data = task.data(seed)
+    if not isinstance(data, Data):
+        raise InvalidInput(f"data() of task {task.name!r} must return Data(train=..., test=...), not {type(data).__name__}")
+    for part, split in (("train", data.train), ("test", data.test), ("calibration", data.calibrating)):
+        _check_split(f"the {part} data of task {task.name!r}", split, data.train)
+    return data
+
+
+def _check_split(what: str, split: Split, like: Split) -> None:
+    if len(split) == 0 or not split.inputs:
+        raise InvalidInput(f"{what} are empty")
+    if list(split.inputs) != list(like.inputs):
+        raise InvalidInput(f"{what} have inputs {list(split.inputs)}, the training data {list(like.inputs)}")
+    for name, array in split.inputs.items():
+        if len(array) != len(split):
+            raise InvalidInput(f"{what} have {len(array)} examples of input {name!r} and {len(split)} targets")
+        if array.shape[1:] != like.inputs[name].shape[1:] or array.dtype != like.inputs[name].dtype:
+            raise InvalidInput(f"{what}: input {name!r} has another shape or dtype than in the training data")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InvalidInput(f"{what}: input {name!r} holds values that are not finite (NaN or infinity)")

@@ -1,0 +1,139 @@
+"""Measures a model file and writes its folder in a bundle: card, model, probes, companions."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE, Accuracy, Card, FileRef, Probes, TensorSpec, Timing
+from argosy.protocol.codec import to_json
+from argosy_controller.pipeline.engines import Engine, open_model
+from argosy_controller.pipeline.evaluation import timing
+from argosy_controller.pipeline.lineage import sha256_file
+from argosy_controller.pipeline.probes import Tensors, tolerance, write_probes
+from argosy_controller.pipeline.task import Array
+
+REPORT_FILE = "report.json"
+VARIANTS_FOLDER = "variants"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model file with all that was found out about it.
+
+    Attributes:
+        requests: the probes' inputs; answers: what the file gave for them, empty where no engine runs it.
+        notes: what people must know, above all what was not measured and why.
+    """
+
+    name: str
+    format: str
+    precision: str
+    file: Path
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+    requests: Sequence[Tensors] = ()
+    answers: Sequence[Tensors] = ()
+    probes: Probes | None = None
+    accuracy: Accuracy | None = None
+    timings: list[Timing] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        """Size of the model file in bytes."""
+        return self.file.stat().st_size
+
+
+def measured(
+    name: str,
+    precision: str,
+    model_format: str,
+    file: Path,
+    engine: Engine,
+    requests: Sequence[Tensors],
+    accuracy: Accuracy | None,
+    notes: list[str],
+) -> Measured:
+    """Asks a file its probes, with the usual kernels and with others, and times it."""
+    answers = [engine.run(one) for one in requests]
+    return Measured(
+        name=name,
+        format=model_format,
+        precision=precision,
+        file=file,
+        inputs=engine.inputs,
+        outputs=engine.outputs,
+        requests=requests,
+        answers=answers,
+        probes=tolerance(answers, _second_opinion(model_format, file, requests), precision),
+        accuracy=accuracy,
+        timings=[timing(engine, requests)],
+        notes=notes,
+    )
+
+
+def _second_opinion(model_format: str, file: Path, requests: Sequence[Tensors]) -> list[dict[str, Array]]:
+    try:
+        engine = open_model(model_format, file, plain=True)
+        return [engine.run(one) for one in requests] if engine else []
+    except Exception:  # runtimes raise what they like; some models run with the usual kernels only
+        return []
+
+
+def write_variant(bundle: Path, model: str, variant: Measured, companions: Sequence[Path], lineage: Mapping[str, str]) -> Card:
+    """Writes a variant's folder; the card's version is 0 until the registry gives a number."""
+    folder = bundle / VARIANTS_FOLDER / variant.name
+    folder.mkdir(parents=True)
+    shutil.copyfile(variant.file, folder / MODEL_FILES[variant.format])
+    beside = [shutil.copyfile(one, folder / one.name) for one in companions]
+    if variant.probes is not None:
+        write_probes(folder / PROBES_FILE, variant.requests, variant.answers)
+        beside.insert(0, folder / PROBES_FILE)
+    card = Card(
+        model=model,
+        version=0,
+        variant=variant.name,
+        format=variant.format,
+        precision=variant.precision,
+        inputs=variant.inputs,
+        outputs=variant.outputs,
+        model_file=file_ref(folder / MODEL_FILES[variant.format]),
+        companions=[file_ref(one) for one in beside],
+        probes=variant.probes,
+        accuracy=variant.accuracy,
+        timings=variant.timings,
+        lineage=dict(lineage),
+    )
+    (folder / CARD_FILE).write_bytes(to_json(card))
+    return card
+
+
+def file_ref(path: Path) -> FileRef:
+    """A file's name, digest and size."""
+    return FileRef(name=path.name, sha256=sha256_file(path), length=path.stat().st_size)
+
+
+def row(card: Card, notes: Sequence[str]) -> dict[str, object]:
+    """A variant as reports show it."""
+    return {
+        "name": card.variant,
+        "format": card.format,
+        "precision": card.precision,
+        "sha256": card.model_file.sha256,
+        "bytes": card.model_file.length,
+        "accuracy": card.accuracy,
+        "timings": card.timings,
+        "probes": card.probes,
+        "notes": list(notes),
+    }
+
+
+def write_report(bundle: Path, report: Mapping[str, object]) -> None:
+    """Writes report.json, indented: people read it."""
+    raw = msgspec.json.encode({"schema": 1, **report})
+    (bundle / REPORT_FILE).write_bytes(msgspec.json.format(raw, indent=2))

@@ -1,0 +1,37 @@
+"""Handwritten digits: a small network, scikit-learn's 1,797 images of 8 x 8, or all of MNIST with --set mnist=DIR."""
+
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch import nn
+
+from argosy_controller.pipeline.task import Data, Split, Task
+
+
+class Digits(Task):
+    name = "digits"
+    outputs = ("logits",)
+    settings = {"mnist": "folder with mnist-train.npz and mnist-test.npz: all of MNIST, 28 x 28, instead of the small digits"}
+    width = 32
+
+    def data(self, seed):
+        if "mnist" in self.given:
+            self.epochs = 2
+            return Data(train=self.mnist("train"), test=self.mnist("test"))
+        digits = load_digits()
+        images = (digits.images / 16).astype(np.float32)[:, None]
+        parts = train_test_split(images, digits.target, test_size=0.4, random_state=seed, stratify=digits.target)
+        return Data(train=Split({"image": parts[0]}, parts[2]), test=Split({"image": parts[1]}, parts[3]))
+
+    def mnist(self, part):
+        with np.load(Path(self.given["mnist"]) / f"mnist-{part}.npz", allow_pickle=False) as file:
+            return Split({"image": (file["images"] / 255).astype(np.float32)[:, None]}, file["labels"].astype(np.int64))
+
+    def model(self, seed):
+        width, stride = self.width, 2 if "mnist" in self.given else 1
+        layers = [nn.Conv2d(1, width, 3, stride, 1), nn.ReLU(), nn.Conv2d(width, 2 * width, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2)]
+        layers += [nn.Conv2d(2 * width, 2 * width, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+        pixels = 3 * 3 if "mnist" in self.given else 2 * 2
+        return nn.Sequential(*layers, nn.Linear(2 * width * pixels, 4 * width), nn.ReLU(), nn.Linear(4 * width, 10))
