@@ -1,7 +1,7 @@
 """Every table. Times are seconds since 1970 (UTC) as float; documents are kept as the bytes that were signed or sent.
 
 One process writes (see app.py). Who owns which table, so that nobody opens a transaction around another's:
-registry: model, version, variant, file. enrolment: token, device (identity columns). fleet: device (state columns),
+registry: model, version, variant, file. enrolment: token, certificate, device (identity columns). fleet: device (state columns),
 desired, outbox, event. rollouts: rollout, rollout_device. telemetry: window. accounts: account, credential, audit.
 """
 
@@ -75,6 +75,7 @@ class DeviceRow(SQLModel, table=True):
 
     `generation` is the last one issued. `reported` is its last reported state as it came (argosy.protocol.reported), with
     a few columns drawn out of it for queries. `key_pem` is its public key; `serial` of its current certificate.
+    `rekey_allowed`: an operator allows this name one enrolment with a new key.
     """
 
     __tablename__ = "device"
@@ -84,6 +85,7 @@ class DeviceRow(SQLModel, table=True):
     not_after: float
     enrolled: float
     revoked: bool = False
+    rekey_allowed: bool = False
     labels: dict[str, str] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     online: bool = Field(default=False, index=True)
     last_seen: float = 0.0
@@ -91,6 +93,16 @@ class DeviceRow(SQLModel, table=True):
     generation: int = 0
     reported_generation: int = 0
     reported: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+
+
+class CertificateRow(SQLModel, table=True):
+    """A device certificate that has not expired: a renewal leaves the old one good, so revoking a device must know them all."""
+
+    __tablename__ = "certificate"
+    serial: str = Field(primary_key=True)
+    device: str = Field(foreign_key="device.name", index=True)
+    not_after: float
+    revoked: bool = False
 
 
 class DesiredSlotRow(SQLModel, table=True):
