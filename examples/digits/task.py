@@ -14,7 +14,7 @@ class Digits(Task):
     name = "digits"
     outputs = ("logits",)
     settings = {"mnist": "folder with mnist-train.npz and mnist-test.npz: all of MNIST, 28 x 28, instead of the small digits"}
-    width = 32
+    epochs, learning_rate, width = 30, 2e-3, 32
 
     def data(self, seed):
         if "mnist" in self.given:

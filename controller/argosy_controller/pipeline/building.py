@@ -23,7 +23,7 @@ from argosy_controller.pipeline.exporters.interface import Exporter, Source
 from argosy_controller.pipeline.goals import Judgement, judge, require
 from argosy_controller.pipeline.intervals import METHOD
 from argosy_controller.pipeline.lineage import fingerprint, machine, packages, sha256_file, spelled
-from argosy_controller.pipeline.messages import BuildRequest
+from argosy_controller.pipeline.messages import BuildRequest, Tell
 from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.probes import COUNT
@@ -31,9 +31,6 @@ from argosy_controller.pipeline.recipe import Recipe, Step, Variant, read_recipe
 from argosy_controller.pipeline.task import TASK_FILE, Data, Task, blaming, checked_data, load_task
 from argosy_controller.pipeline.training import fit, forward
 from argosy_controller.pipeline.variants import VARIANTS_FOLDER, Measured, measured, row, write_report, write_variant
-
-#: Called with (stage, done, total).
-Tell = Callable[[str, int, int], None]
 
 #: One thread trains small models about as fast as several, and leaves the machine usable.
 THREADS = 1
@@ -160,12 +157,17 @@ def _lineage(request: BuildRequest, recipe: Recipe, data: Data) -> dict[str, str
         "recipe": Path(request.recipe).name,
         "recipe_sha256": sha256_file(Path(request.recipe)),
         "passes": spelled(recipe.steps),
-        "settings": ", ".join(f"{key}={value}" for key, value in sorted(request.settings.items())),
+        "settings": ", ".join(f"{key}={_portable(value)}" for key, value in sorted(request.settings.items())),
         "seed": str(request.seed),
         "data_sha256": fingerprint(data),
         "packages": versions,
         **machine(THREADS),
     }
+
+
+def _portable(value: str) -> str:
+    """A setting without the builder's folders: cards travel to devices, and the data have a fingerprint of their own."""
+    return Path(value).name if "/" in value else value
 
 
 def _finish(

@@ -5,6 +5,7 @@ The child's standard output is not used for this: conversion libraries print the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -58,5 +59,7 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True, tag="import"):
     seed: int
 
 
+#: How a job reports: called with (stage, done, total).
+Tell = Callable[[str, int, int], None]
 Request = BuildRequest | ImportRequest
 Reply = Progress | Finished | Failed
