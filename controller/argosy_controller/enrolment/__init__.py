@@ -1,0 +1,1 @@
+"""How a device becomes one of the fleet: tokens, the device CA, certificates, revocation."""
