@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -56,7 +57,7 @@ def _check_empty(out: Path) -> None:
 def _attend(request: Request, limits: Limits, on_progress: Callable[[Progress], None]) -> None:
     with tempfile.TemporaryFile() as log:
         reader, writer = os.pipe()
-        with open(reader, "rb", buffering=0) as replies:
+        with os.fdopen(reader, "rb", buffering=0) as replies:
             process = _start(writer, log.fileno(), request, limits)
             try:
                 end = _last_reply(replies.fileno(), time.monotonic() + limits.wall_s, on_progress)
@@ -69,13 +70,11 @@ def _attend(request: Request, limits: Limits, on_progress: Callable[[Progress], 
 def _start(writer: int, log: int, request: Request, limits: Limits) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", "-m", "argosy_controller.pipeline.job", str(writer)]
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=(writer,), start_new_session=True
-        )
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=(writer,), start_new_session=True)
     finally:
         os.close(writer)
     assert process.stdin is not None
-    with process.stdin as pipe:
+    with suppress(BrokenPipeError), process.stdin as pipe:  # a child that dies at once is told of when it is awaited
         pipe.write(msgspec.json.encode((request, limits)))
     return process
 
@@ -83,7 +82,10 @@ def _start(writer: int, log: int, request: Request, limits: Limits) -> subproces
 def _last_reply(fd: int, deadline: float, on_progress: Callable[[Progress], None]) -> Finished | Failed | None:
     """The reply that ends the job; None when the child went silent for good without one."""
     for line in _lines(fd, deadline):
-        reply = msgspec.json.decode(line, type=Reply)
+        try:
+            reply: Reply = msgspec.json.decode(line, type=Reply)
+        except msgspec.DecodeError:
+            return None  # a child that a hostile model took over may write anything
         if not isinstance(reply, Progress):
             return reply
         on_progress(reply)
@@ -109,10 +111,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         pass
     finally:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
 
 

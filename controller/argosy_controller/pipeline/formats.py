@@ -76,10 +76,11 @@ def prepared_onnx(given: Path, to: Path) -> list[str]:
 
 def _parsed(raw: bytes, name: str) -> onnx.ModelProto:
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+    model = onnx.ModelProto()
     try:
-        model = onnx.ModelProto.FromString(raw)
+        model.ParseFromString(raw)
     except DecodeError as error:
         raise InvalidInput(f"{name} is damaged: it begins like an ONNX model, but is cut short or altered") from error
     if not model.graph.node or not model.graph.output:

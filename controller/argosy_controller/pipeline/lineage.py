@@ -53,13 +53,8 @@ def _arrays(split: Split) -> Iterable[Array]:
 
 def packages(names: Iterable[str] = _PACKAGES) -> dict[str, str]:
     """Installed versions, Argosy's and Python's first."""
-    found = {"argosy": __version__, "python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    here = {name: found.version for name in names for found in metadata.distributions(name=name)}
+    return {"argosy": __version__, "python": platform.python_version(), **here}
 
 
 def machine(threads: int) -> dict[str, str]:

@@ -1,25 +1,25 @@
 """A recipe: what must be reached, which passes in which order, which variants. TOML, typed, and helpful when wrong.
 
-    summary = "half the channels, int8"
-    [goals]                       # every variant that can be measured must reach them
-    accuracy_at_least = 0.95      # judged at the low end of the 95 % interval
-    bytes_at_most = 100_000
-    [[passes]]
-    use = "prune-channels"
-    share = 0.5
-    [[variants]]
-    use = "onnx-int8"
-    goals = { bytes_at_most = 40_000 }   # this variant's own; they replace the ones above by name
+summary = "half the channels, int8"
+[goals]                       # every variant that can be measured must reach them
+accuracy_at_least = 0.95      # judged at the low end of the 95 % interval
+bytes_at_most = 100_000
+[[passes]]
+use = "prune-channels"
+share = 0.5
+[[variants]]
+use = "onnx-int8"
+goals = { bytes_at_most = 40_000 }   # this variant's own; they replace the ones above by name
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+import tomllib
 from msgspec import Meta
 
 from argosy.errors import InvalidInput, NotFound
@@ -164,11 +164,14 @@ class _Reader:
             raise self._wrong(at, f"{at[-1]!r} must be a table")
         self._known(at, table, (*kind.__struct_fields__, *also))
         for key, value in table.items():
-            try:
-                msgspec.convert({key: value}, kind)
-            except msgspec.ValidationError as error:
-                raise self._wrong((*at, key), f"{key!r} is {value!r}: {str(error).split(' - at')[0].lower()}") from error
+            self._check_value((*at, key), key, value, kind)
         return msgspec.convert(table, kind)
+
+    def _check_value(self, at: KeyPath, key: str, value: object, kind: type[msgspec.Struct]) -> None:
+        try:
+            msgspec.convert({key: value}, kind)
+        except msgspec.ValidationError as error:
+            raise self._wrong(at, f"{key!r} is {value!r}: {str(error).split(' - at')[0].lower()}") from error
 
     def _wrong(self, at: KeyPath, text: str) -> InvalidInput:
         """The error with its line: of the key itself, else of the nearest table around it."""

@@ -47,7 +47,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     masks = _cut_weights(student)
     for epoch in range(epochs):
-        for batch in torch.randperm(len(split), generator=order).split(task.batch_size):
+        for batch in torch.randperm(len(split), generator=order).split(task.batch_size):  # type: ignore[no-untyped-call]
             optimiser.zero_grad(set_to_none=True)
             _loss(student, task, [one[batch] for one in inputs], targets[batch]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()

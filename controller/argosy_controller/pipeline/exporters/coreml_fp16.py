@@ -26,7 +26,7 @@ class CoreMLFp16(Exporter):
         import torch
 
         example = source.example(1)
-        traced = torch.jit.trace(source.model, tuple(example.values()))
+        traced = torch.jit.trace(source.model, tuple(example.values()))  # type: ignore[no-untyped-call]
         model = coremltools.convert(
             traced,
             inputs=[coremltools.TensorType(name=name, shape=tuple(one.shape)) for name, one in example.items()],

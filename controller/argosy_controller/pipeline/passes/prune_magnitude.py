@@ -60,5 +60,5 @@ def _cut(weights: list[torch.Tensor], share: float) -> None:
     sizes = torch.cat([one.abs().flatten() for one in weights])
     keep = torch.ones(len(sizes), dtype=torch.bool)
     keep[torch.argsort(sizes, stable=True)[: int(share * len(sizes))]] = False
-    for weight, mask in zip(weights, keep.split([one.numel() for one in weights]), strict=True):
+    for weight, mask in zip(weights, torch.split(keep, [one.numel() for one in weights]), strict=True):
         weight.mul_(mask.view_as(weight))
