@@ -1,0 +1,88 @@
+"""What every pass must keep, checked for every registered pass with several options each."""
+
+from __future__ import annotations
+
+from typing import Any, get_type_hints
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from argosy_controller.pipeline.passes import PASSES
+from argosy_controller.pipeline.passes.interface import Config, Context
+from argosy_controller.pipeline.training import forward
+
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "prune-channels": [{}, {"share": 0.0}, {"share": 0.5, "multiple_of": 1}],
+    "prune-magnitude": [{}, {"share": 0.9, "scope": "model"}],
+    "finetune": [{"epochs": 1}],
+}
+CASES = [(name, options) for name in PASSES for options in OPTIONS.get(name, [{}])]
+
+
+def _applied(name: str, options: dict[str, Any], model: torch.nn.Module, context: Context) -> torch.nn.Module:
+    one = PASSES[name]
+    return one.apply(model, msgspec.convert(options, one.config), context)
+
+
+def _images(context: Context) -> list[torch.Tensor]:
+    return [torch.from_numpy(array[:4]) for array in context.data.test.inputs.values()]
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_pass_leaves_its_input_model_untouched(name: str, options: dict[str, Any], network: Any, context: Context) -> None:
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    mode = network.training
+    result = _applied(name, options, network, context)
+    assert result is not network
+    assert network.training == mode
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_pass_keeps_shapes_and_types_of_inputs_and_outputs(name: str, options: dict[str, Any], network: Any, context: Context) -> None:
+    result = _applied(name, options, network, context)
+    with torch.no_grad():
+        before, after = forward(network, _images(context)), forward(result, _images(context))
+    assert [(one.shape, one.dtype) for one in before] == [(one.shape, one.dtype) for one in after]
+    assert all(bool(torch.isfinite(one).all()) for one in after)
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_pass_gives_the_same_model_for_the_same_seed(name: str, options: dict[str, Any], network: Any, context: Context) -> None:
+    one, two = (_applied(name, options, network, context).state_dict() for _ in range(2))
+    assert list(one) == list(two)
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_pass_leaves_the_model_in_evaluation_mode(name: str, options: dict[str, Any], network: Any, context: Context) -> None:
+    assert not any(module.training for module in _applied(name, options, network, context).modules())
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_pass_never_looks_at_test_data(name: str, options: dict[str, Any], network: Any, context: Context) -> None:
+    hidden = context.data.test.take(slice(0, 0))
+    blind = Context(context.task, type(context.data)(train=context.data.train, test=hidden), context.seed, context.on_step)
+    one, two = (_applied(name, options, network, ctx).state_dict() for ctx in (context, blind))
+    assert all(np.array_equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.parametrize("name", list(PASSES))
+def test_pass_reports_steps_up_to_the_last(name: str, network: Any, context: Context) -> None:
+    steps: list[tuple[int, int]] = []
+    listening = Context(context.task, context.data, context.seed, lambda done, total: steps.append((done, total)))
+    _applied(name, {}, network, listening)
+    assert steps[-1][0] == steps[-1][1]
+    assert steps == sorted(steps)
+
+
+@pytest.mark.parametrize("name", list(PASSES))
+def test_pass_declares_name_paper_and_defaults(name: str) -> None:
+    one = PASSES[name]
+    assert one.name == name
+    assert one.paper
+    assert issubclass(one.config, Config)
+    assert one.config() == msgspec.convert({}, one.config)
+    assert set(get_type_hints(one.config)) >= set(one.config.__struct_fields__)
