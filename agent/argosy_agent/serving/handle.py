@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from argosy.errors import InvalidInput, Unavailable
+from argosy.errors import InvalidInput, NotFound, Unavailable
 from argosy.histogram import Histogram
 from argosy.protocol.card import Card
 from argosy.protocol.desired import SlotContent
@@ -119,7 +119,7 @@ class Handle:
         serving = self._serving
         return None if serving is None else serving.model
 
-    def predict(self, inputs: Mapping[str, Array], version: int | None = None) -> dict[str, Array]:
+    def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs the serving model and counts the request.
 
         Inputs that do not fit the card are the caller's mistake and are not counted, unless the version before would have
@@ -127,28 +127,30 @@ class Handle:
 
         Args:
             inputs: as `Session.run`.
-            version: the only version that may answer; None for whichever serves.
 
         Raises:
-            Unavailable: nothing serves here, or another version than the one asked for.
+            Unavailable: nothing serves here yet.
             InvalidInput: a name, dtype or shape is not the card's.
             ModelFailed: the runtime failed.
         """
         serving = self._serving
+        if serving is None:
+            raise self._absent(None)
+        return _counted(serving, inputs)
+
+    def answer(self, inputs: Mapping[str, Array], version: int | None = None) -> tuple[dict[str, Array], Model]:
+        """As `predict`, and tells which model answered.
+
+        Args:
+            version: the only version that may answer; None for whichever serves.
+
+        Raises:
+            NotFound: another version serves.
+        """
+        serving = self._serving
         if serving is None or (version is not None and serving.model.content.version != version):
             raise self._absent(version)
-        begin = time.perf_counter_ns()
-        try:
-            outputs = serving.run(inputs)
-        except InvalidInput:
-            if serving.before is not None and serving.before.accepts(inputs):
-                serving.fail(1)
-            raise
-        except Exception:
-            serving.fail(1)
-            raise
-        serving.record(time.perf_counter_ns() - begin)
-        return outputs
+        return _counted(serving, inputs), serving.model
 
     def swap(self, model: Model | None) -> None:
         """Lets `model` serve from now on, or nothing for None; returns at once, requests in flight end on the old one."""
@@ -193,4 +195,19 @@ class Handle:
         now = self.model
         if now is None:
             return Unavailable(f"slot {self.slot!r} serves nothing yet: wait until a version is rolled out to it", retry_after_s=1.0)
-        return Unavailable(f"slot {self.slot!r} serves version {now.content.version}, not {version}: ask for the one that serves")
+        return NotFound(f"slot {self.slot!r} serves version {now.content.version}, not {version}: ask for the one that serves")
+
+
+def _counted(serving: _Serving, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    begin = time.perf_counter_ns()
+    try:
+        outputs = serving.run(inputs)
+    except InvalidInput:
+        if serving.before is not None and serving.before.accepts(inputs):
+            serving.fail(1)
+        raise
+    except Exception:
+        serving.fail(1)
+        raise
+    serving.record(time.perf_counter_ns() - begin)
+    return outputs
