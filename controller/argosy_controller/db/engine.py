@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from argosy.errors import Unavailable
@@ -43,7 +44,7 @@ class Database:
             self._depth += 1
             try:
                 with Session(self._writing, expire_on_commit=False) as session:
-                    session.connection()  # takes the write lock now: nothing read in here can be stale
+                    _take_lock(session)
                     yield session
                     session.commit()
             finally:
@@ -76,6 +77,14 @@ def open_database(path: Path) -> Database:
     with database._writer, database._writing.begin() as connection:
         migrate(connection)
     return database
+
+
+def _take_lock(session: Session) -> None:
+    """Begins now rather than at the first write: nothing that is read in the transaction can be stale."""
+    try:
+        session.connection()
+    except OperationalError as error:
+        raise Unavailable("the database is held by another process: end that process, or try again", BUSY_TIMEOUT_MS / 1000) from error
 
 
 def _engine(path: Path) -> Engine:

@@ -5,35 +5,24 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
 from securesystemslib.signer import Key, Signer
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
-from argosy.errors import Conflict, IncompatibleData, InvalidInput, NotAllowed, NotFound
+from argosy.errors import Conflict, NotAllowed, NotFound
 from argosy.names import PATTERN, check_name
 from argosy_controller.durable import sync_folder, write_file
 from argosy_controller.signing import roles
-from argosy_controller.signing.keys import load_or_make_key, read_key
+from argosy_controller.signing.keys import load_or_make_key
+from argosy_controller.signing.online import PUBLISHER, Documents, OnlineKeys, Write, commit, commit_timestamp, keys_of, load_online_keys
 from argosy_controller.signing.publisher import Current, SignedTargets, check_signed, sign_targets
-from argosy_controller.signing.state import State, read_state, remove_uncommitted
+from argosy_controller.signing.state import read_state, remove_uncommitted
 
-PUBLISHER = "publisher"
 _SERVED = re.compile(rf"timestamp\.json|[1-9][0-9]{{0,8}}\.(?:root|snapshot|targets|model(?:%2F|/){PATTERN})\.json")
-
-
-@dataclass(frozen=True)
-class OnlineKeys:
-    """What the controller signs with. `publisher` only in lab mode."""
-
-    snapshot: Signer
-    timestamp: Signer
-    director: Signer
-    publisher: Signer | None
 
 
 class TufRepository:
@@ -42,13 +31,13 @@ class TufRepository:
     Every change is written so that a client sees all of it or nothing, and a crash anywhere leaves the state before or after.
     """
 
-    def __init__(self, folder: Path, keys_folder: Path, write: Callable[[Path, bytes], None] = write_file) -> None:
+    def __init__(self, folder: Path, keys_folder: Path, write: Write = write_file) -> None:
         """Use `create` or `open`. `write` puts a file in place durably; tests let it fail."""
         self._folder, self._keys_folder, self._write = folder, keys_folder, write
         self._lock = threading.RLock()
         self._state = read_state(folder)
         remove_uncommitted(folder, self._state)
-        self._keys = _online_keys(keys_folder, self._state)
+        self._keys = load_online_keys(keys_folder, self._state)
 
     @classmethod
     def create(cls, folder: Path, keys_folder: Path, offline_folder: Path, now: float, publisher: Signer | None = None) -> TufRepository:
@@ -113,7 +102,7 @@ class TufRepository:
     @property
     def director_keys(self) -> list[Key]:
         """Who may sign desired documents, as the signed targets say."""
-        return _keys_of(self._state.targets, roles.DIRECTOR)
+        return keys_of(self._state.targets, roles.DIRECTOR)
 
     @property
     def publisher_keys(self) -> list[Key]:
@@ -204,7 +193,9 @@ class TufRepository:
             if published or roles.half_over(self._state.snapshot, roles.SNAPSHOT_LIFE_S, now):
                 self._commit(published, now)
             elif roles.half_over(self._state.timestamp, roles.TIMESTAMP_LIFE_S, now):
-                self._commit_timestamp(roles.with_snapshot(self._state.timestamp, None, now))
+                with self._reading_back():
+                    timestamp = roles.with_snapshot(self._state.timestamp, None, now)
+                    commit_timestamp(self._folder, timestamp, [self._keys.timestamp], self._write)
             else:
                 return False
             return True
@@ -228,29 +219,20 @@ class TufRepository:
         return renewed
 
     def _may_sign(self, role: str, signer: Signer) -> bool:
-        keys = self.publisher_keys if role == Targets.type else _keys_of(self._state.targets, role)
+        keys = self.publisher_keys if role == Targets.type else keys_of(self._state.targets, role)
         return signer.public_key.keyid in {key.keyid for key in keys}
 
-    def _commit(self, documents: Mapping[str, tuple[int, bytes]], now: float) -> None:
-        """Writes new documents, then the snapshot that names them; the new timestamp then makes all of it visible at once."""
-        snapshot = roles.with_documents(self._state.snapshot, documents, now)
-        raw = roles.sign(snapshot, [self._keys.snapshot]).to_bytes()
-        for role, (version, content) in documents.items():
-            self._write(self._folder / roles.metadata_file(role, version), content)
-        self._write(self._folder / roles.metadata_file(Snapshot.type, snapshot.version), raw)
-        self._commit_timestamp(roles.with_snapshot(self._state.timestamp, roles.meta_file(snapshot.version, raw), now))
+    def _commit(self, documents: Documents, now: float) -> None:
+        with self._reading_back():
+            commit(self._folder, self._state, documents, [self._keys.snapshot], [self._keys.timestamp], now, self._write)
 
-    def _commit_timestamp(self, timestamp: Timestamp) -> None:
+    @contextmanager
+    def _reading_back(self) -> Iterator[None]:
         try:
-            raw = roles.sign(timestamp, [self._keys.timestamp]).to_bytes()
-            self._write(self._folder / roles.metadata_file(Timestamp.type, None), raw)
+            yield
         finally:
             # Also after a failure: the rename may have happened before it, and a version must never be signed twice.
             self._state = read_state(self._folder)
-
-
-def _keys_of(targets: Targets, role: str) -> list[Key]:
-    return [targets.get_key(keyid) for keyid in targets.get_delegated_role(role).keyids]
 
 
 def _first_documents(root_keys: Sequence[Signer], keys: OnlineKeys, publisher: Signer, now: float) -> dict[str, bytes]:
@@ -278,28 +260,3 @@ def _place_first(folder: Path, documents: Mapping[str, bytes]) -> None:
         folder.rmdir()
     building.rename(folder)
     sync_folder(folder.parent)
-
-
-def _online_keys(folder: Path, state: State) -> OnlineKeys:
-    named = state.root.roles
-    publisher = folder / f"{PUBLISHER}.pem"
-    return OnlineKeys(
-        snapshot=_trusted_key(folder / "snapshot.pem", named[Snapshot.type].keyids),
-        timestamp=_trusted_key(folder / "timestamp.pem", named[Timestamp.type].keyids),
-        director=_trusted_key(folder / "director.pem", roles.delegated_roles(state.targets)[roles.DIRECTOR].keyids),
-        publisher=_trusted_key(publisher, named[Targets.type].keyids) if publisher.exists() else None,
-    )
-
-
-def _trusted_key(path: Path, keyids: Sequence[str]) -> Signer:
-    """The key in `path`, or the one that a root change was about to put there when it was interrupted."""
-    for place in (path, path.with_suffix(".next.pem")):
-        try:
-            signer = read_key(place)
-        except NotFound:
-            continue
-        except InvalidInput as error:
-            raise IncompatibleData(f"key {place} is damaged: restore it from a backup, or replace it by a root change") from error
-        if signer.public_key.keyid in keyids:
-            return signer
-    raise IncompatibleData(f"key {path} is missing, or not one that the repository trusts: restore it, or replace it by a root change")
