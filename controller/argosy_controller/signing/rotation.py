@@ -150,9 +150,7 @@ def _sign_under_both(folder: Path, state: State, old: _Signers, new: _Signers, n
     """Publishes documents that hold under the present root and under the next one."""
     documents: dict[str, tuple[int, bytes]] = {}
     if old.publisher is not None and new.publisher is not None:
-        targets, models = _handed_over(
-            state.targets, old.publisher.public_key, new.publisher.public_key, new.online.director.public_key, now
-        )
+        targets, models = _handed_over(state.targets, new.publisher.public_key, new.online.director.public_key, now)
         for role in models:
             listed = roles.successor(state.models[role], now, roles.PUBLISHED_LIFE_S)
             documents[role] = (listed.version, roles.sign(listed, [new.publisher]).to_bytes())
