@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import torch
 from torch import nn
 
@@ -28,12 +29,15 @@ from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.probes import COUNT
 from argosy_controller.pipeline.recipe import Recipe, Step, Variant, read_recipe
-from argosy_controller.pipeline.task import TASK_FILE, Data, Task, blaming, checked_data, load_task
+from argosy_controller.pipeline.spelling import first_line
+from argosy_controller.pipeline.task import TASK_FILE, Array, Data, Task, blaming, checked_data, load_task
 from argosy_controller.pipeline.training import fit, forward
 from argosy_controller.pipeline.variants import VARIANTS_FOLDER, Measured, measured, row, write_report, write_variant
 
 #: One thread trains small models about as fast as several, and leaves the machine usable.
 THREADS = 1
+#: Of an output's size, what converting to single precision may change: another order of additions, not more.
+_LARGEST_LOSS = 1e-4
 _NOT_HERE = "not measured here: no engine on this machine runs the format {}; it was converted, not run"
 
 
@@ -90,7 +94,7 @@ def _applied(step: Step, model: nn.Module, ctx: Context) -> nn.Module:
     except ArgosyError:
         raise
     except Exception as error:
-        raise InvalidInput(f"pass {step.use} does not apply to this model: {type(error).__name__}: {str(error)[:300]}") from error
+        raise InvalidInput(f"pass {step.use} does not apply to this model: {type(error).__name__}: {first_line(error)}") from error
 
 
 def _size(model: nn.Module) -> dict[str, int]:
@@ -109,6 +113,8 @@ def _variant(variant: Variant, source: Source, task: Task, data: Data, tell: Tel
     tell(f"measure {variant.name}", 0, 1)
     _check_names(variant, engine, source)
     probes = list(requests(data.test.take(slice(0, COUNT))))
+    if exporter.precision == "fp32":
+        _check_numbers(variant, engine, source, probes)
     found = measured(variant.name, exporter.precision, exporter.format, file, engine, probes, accuracy(engine, task, data.test), [])
     tell(f"measure {variant.name}", 1, 1)
     return found
@@ -118,8 +124,7 @@ def _exported(exporter: Exporter, source: Source) -> Path:
     try:
         return source.file(exporter)
     except Exception as error:
-        reason = next((line for line in str(error).strip().splitlines() if line.strip()), "")
-        raise InvalidInput(f"the model does not convert to {exporter.name}: {type(error).__name__}: {reason[:300]}") from error
+        raise InvalidInput(f"the model does not convert to {exporter.name}: {type(error).__name__}: {first_line(error)}") from error
 
 
 def _check_names(variant: Variant, engine: Engine, source: Source) -> None:
@@ -128,6 +133,18 @@ def _check_names(variant: Variant, engine: Engine, source: Source) -> None:
         names = [one.name for one in specs]
         if names != list(wanted):
             raise ArgosyError(f"variant {variant.name} came out with {kind} {names} instead of {list(wanted)}: its converter renamed them")
+
+
+def _check_numbers(variant: Variant, engine: Engine, source: Source, probes: list[dict[str, Array]]) -> None:
+    """In single precision nothing may be lost: a converter that computes something else is caught here."""
+    for request in probes:
+        with torch.no_grad():
+            wanted = forward(source.model, [torch.from_numpy(one) for one in request.values()])
+        got = engine.run(request)
+        for name, tensor in zip(source.outputs, wanted, strict=True):
+            off, size = np.abs(got[name] - tensor.numpy()).max(), max(1.0, float(tensor.abs().max()))
+            if not off <= _LARGEST_LOSS * size:
+                raise ArgosyError(f"variant {variant.name} does not compute what the model computes: output {name!r} is off by {off:.3g}")
 
 
 def _unmeasured(variant: Variant, exporter: Exporter, file: Path, source: Source) -> Measured:

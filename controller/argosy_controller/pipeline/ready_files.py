@@ -15,6 +15,7 @@ from argosy_controller.pipeline.formats import detect, onnx_precision, prepared_
 from argosy_controller.pipeline.lineage import packages, sha256_file
 from argosy_controller.pipeline.messages import ImportRequest, Tell
 from argosy_controller.pipeline.sample import random_requests, sample_requests
+from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.variants import measured, row, write_report, write_variant
 
 _LONGEST_NAME = 128
@@ -76,8 +77,7 @@ def _opened(model_format: str, file: Path, name: str) -> Engine:
     except ArgosyError:
         raise
     except Exception as error:  # runtimes raise what they like
-        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise InvalidInput(f"{name} is damaged, or no {model_format} model that can run here: {reason[0][:300]}") from error
+        raise InvalidInput(f"{name} is damaged, or no {model_format} model that can run here: {first_line(error)}") from error
     assert engine is not None
     return engine
 
@@ -95,7 +95,7 @@ def _measure_and_write(
     try:
         found = measured(f"{model_format}-{precision}", precision, model_format, file, engine, requests, None, notes)
     except Exception as error:  # runtimes raise what they like
-        raise InvalidInput(f"the model does not run on these inputs: {str(error).strip()[:300]}") from error
+        raise InvalidInput(f"the model does not run on these inputs: {first_line(error)}") from error
     lineage = _lineage(request, how)
     card = write_variant(Path(request.out), request.model, found, companions, lineage)
     summary = f"imported {Path(request.file).name}"

@@ -1,4 +1,4 @@
-"""The nearest right name, for whoever mistyped one."""
+"""Words for error messages: the nearest right name, and what a library said in one line."""
 
 from __future__ import annotations
 
@@ -20,3 +20,9 @@ def nearest(wrong: str, right: Iterable[str]) -> str:
     if close:
         return f": did you mean {close[0]!r}?"
     return f": it knows {', '.join(names)}" if names else ": it knows none"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, short enough for a sentence; its type where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__

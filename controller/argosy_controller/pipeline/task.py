@@ -167,9 +167,14 @@ def blaming(what: str) -> Iterator[None]:
     except ArgosyError:
         raise
     except Exception as error:
-        frames = extract_tb(error.__traceback__)
-        where = f" ({Path(frames[-1].filename).name} line {frames[-1].lineno})" if frames else ""
-        raise InvalidInput(f"{what}: {type(error).__name__}: {str(error)[:500]}{where}") from error
+        raise InvalidInput(f"{what}: {type(error).__name__}: {str(error)[:500]}{_where(error)}") from error
+
+
+def _where(error: Exception) -> str:
+    """The innermost line that is the user's, not a library's."""
+    libraries = ("<", sys.prefix, sys.base_prefix)
+    frames = [one for one in extract_tb(error.__traceback__) if not one.filename.startswith(libraries)]
+    return f" ({Path(frames[-1].filename).name} line {frames[-1].lineno})" if frames else ""
 
 
 def checked_data(task: Task, seed: int) -> Data:
