@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
 from typing import Any
 
 import waitress
+from waitress.channel import HTTPChannel
+from waitress.task import WSGITask
 
 from argosy.errors import Conflict, InvalidInput
 from argosy_agent.serving.oip import MAX_BODY_BYTES, Application
 
 _CONNECTIONS = 100
 _MAX_HEADER_BYTES = 1 << 16
+
+
+class _OneSend(WSGITask):  # type: ignore[misc]
+    """Sends a response's header and body together: waitress alone makes two packets of them, which wakes a client twice."""
+
+    def write(self, data: bytes) -> None:
+        if self.wrote_header or not self.complete:
+            super().write(data)
+            return
+        head = self.build_response_header()
+        self.wrote_header: bool = True
+        if self.has_body and self.content_length == len(data):
+            self.content_bytes_written = len(data)
+            self.channel.write_soon(head + data)
+        else:
+            self.channel.write_soon(head)
+            super().write(data)
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    task_class = _OneSend
 
 
 class Endpoint:
@@ -44,6 +68,8 @@ class Endpoint:
             ident=None,
             clear_untrusted_proxy_headers=True,
         )
+        self._server.channel_class = _Channel
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of each request that waits for a thread
 
     @property
     def url(self) -> str:
