@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from argosy.errors import Conflict, IncompatibleData, InvalidInput, Unavailable
+from argosy_controller.durable import write_file
 
 FORMAT = 1
 
@@ -124,7 +125,7 @@ def _check_format(root: Path) -> None:
     if not marker.exists():
         if any(entry.name not in ("lock",) for entry in root.iterdir()):
             raise IncompatibleData(f"folder {root} holds other files and is no data folder: choose an empty or new folder with --data")
-        write_private(marker, json.dumps({"format": FORMAT}).encode())
+        write_file(marker, json.dumps({"format": FORMAT}).encode())
     try:
         found = json.loads(marker.read_bytes())["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -171,7 +172,7 @@ def kept_ports(folder: Folder) -> Ports | None:
 
 def keep_ports(folder: Folder, ports: Ports) -> None:
     """Remembers the ports for the next start."""
-    write_private(folder.ports, msgspec.json.encode(ports))
+    write_file(folder.ports, msgspec.json.encode(ports))
 
 
 def read_endpoints(root: Path) -> Endpoints:
@@ -190,17 +191,6 @@ def read_endpoints(root: Path) -> Endpoints:
     return found
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replaces a file atomically, readable by its owner only."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
 def write_document(path: Path, document: Any) -> None:
     """Replaces a JSON file atomically."""
-    write_private(path, msgspec.json.encode(document))
+    write_file(path, msgspec.json.encode(document))

@@ -12,7 +12,8 @@ from argosy.errors import NotAllowed
 from argosy_controller.accounts import credentials
 from argosy_controller.accounts.roles import Identity, role_named
 from argosy_controller.db.tables import AccountRow
-from argosy_controller.folder import Folder, write_private
+from argosy_controller.durable import write_file
+from argosy_controller.folder import Folder
 
 ADMIN = "admin"
 _MAX_PASSWORD = 1000
@@ -44,12 +45,12 @@ def ensure_admin(session: Session, folder: Folder, now: float) -> None:
     """
     if session.exec(select(AccountRow)).first() is None:
         password = secrets.token_urlsafe(15)
-        write_private(folder.admin_password, (password + "\n").encode())
+        write_file(folder.admin_password, (password + "\n").encode())
         session.add(AccountRow(name=ADMIN, password_hash=_hasher.hash(password), created=now))
         session.flush()
     if not _token_opens(session, folder, now):
         secret = credentials.issue(session, ADMIN, "token", now, name="local operator")
-        write_private(folder.admin_token, (secret + "\n").encode())
+        write_file(folder.admin_token, (secret + "\n").encode())
 
 
 def _token_opens(session: Session, folder: Folder, now: float) -> bool:

@@ -91,3 +91,33 @@ class Shedding:
             await self.app(scope, receive, send)
         finally:
             self.active[large] -= 1
+
+
+@dataclass
+class Bucket:
+    """A token bucket; used from one event loop.
+
+    Attributes:
+        rate: how many pass a second, in the long run.
+        burst: how many pass at once after a pause.
+        clock: monotonic seconds.
+    """
+
+    rate: float
+    burst: float
+    clock: Callable[[], float]
+    _level: float = field(init=False)
+    _at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._level, self._at = self.burst, self.clock()
+
+    def take(self) -> float:
+        """Takes one; returns 0 when it may pass, else how many seconds to wait (spread, so that not all return together)."""
+        now = self.clock()
+        self._level = min(self.burst, self._level + (now - self._at) * self.rate)
+        self._at = now
+        if self._level >= 1:
+            self._level -= 1
+            return 0.0
+        return 1.0 + random.random() * 4.0  # noqa: S311 - spreading load, no secret

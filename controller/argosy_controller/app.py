@@ -1,0 +1,219 @@
+"""The one place where the controller's parts are made and wired together; `controller up` runs `serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+from argosy.errors import ArgosyError
+from argosy_controller.accounts.credentials import forget_expired
+from argosy_controller.accounts.passwords import ensure_admin
+from argosy_controller.api.app import operators_app
+from argosy_controller.broker import BrokerTls, RunningBroker, start_broker
+from argosy_controller.db.engine import Database, open_database
+from argosy_controller.devices_api.app import devices_app
+from argosy_controller.enrolment.authority import DeviceAuthority
+from argosy_controller.enrolment.devices import revoked_serials
+from argosy_controller.fleet.desired import DesiredWriter
+from argosy_controller.fleet.ingest import Ingest
+from argosy_controller.fleet.link import Link, tls_context
+from argosy_controller.folder import Endpoints, Folder, lock, prepare, write_document
+from argosy_controller.parts import Parts
+from argosy_controller.ports import Bound, bind_all
+from argosy_controller.registry.store import ArtifactStore
+from argosy_controller.rollouts.reconciler import Reconciler
+from argosy_controller.settings import Settings
+from argosy_controller.signing.repository import TufRepository
+from argosy_controller.web.listeners import Listener, Tls
+
+_log = logging.getLogger(__name__)
+KEEP_FRESH_S = 600.0
+WATCH_BROKER_S = 3.0
+
+
+class Announcer(Protocol):
+    """Who tells the operator what happens at start and end."""
+
+    def listening(self, endpoints: Endpoints, folder: Folder, broker: str, lab_mode: bool, public: bool) -> None:
+        """Everything answers."""
+
+    def stopping(self) -> None:
+        """A signal came."""
+
+
+def serve(settings: Settings, announcer: Announcer, *, verbose: bool = False) -> None:
+    """Runs the controller until SIGTERM or SIGINT.
+
+    Raises:
+        IncompatibleData: a newer Argosy wrote the folder.
+        Conflict: the folder or a port is taken.
+        InvalidInput: a setting cannot be used here.
+        Unavailable: the broker does not answer.
+    """
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    os.umask(0o077)
+    folder = prepare(settings.data)
+    with ExitStack() as stack:
+        stack.callback(os.close, lock(folder))
+        folder.endpoints.unlink(missing_ok=True)
+        asyncio.run(_run(settings, folder, announcer, stack))
+
+
+async def _run(settings: Settings, folder: Folder, announcer: Announcer, stack: ExitStack) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    bound = bind_all(settings, folder)
+    stack.callback(bound.close)
+    parts, tls = await asyncio.to_thread(_construct, settings, folder, bound, stack)
+    operators = Listener(operators_app(parts, settings), bound.http)
+    devices = Listener(devices_app(parts), bound.devices, tls)
+    _start_upkeep(parts, devices, stack)
+    tasks = [asyncio.create_task(listener.run_until(stop)) for listener in (operators, devices)]
+    while not all(listener.started for listener in (operators, devices)) and not stop.is_set():
+        await asyncio.sleep(0.01)
+    if not stop.is_set():
+        write_document(folder.endpoints, parts.endpoints)
+        stack.callback(folder.endpoints.unlink, missing_ok=True)
+        announcer.listening(parts.endpoints, folder, parts.broker.kind, parts.repository.lab_mode, public=settings.public_host is not None)
+    await asyncio.gather(*tasks)
+    announcer.stopping()
+    # Threads and the broker end while no loop waits for them: each has a deadline of its own.
+    await asyncio.to_thread(stack.close)
+
+
+def _construct(settings: Settings, folder: Folder, bound: Bound, stack: ExitStack) -> tuple[Parts, Tls]:
+    clock = time.time
+    database = open_database(folder.database)
+    stack.callback(database.close)
+    with database.write() as session:
+        ensure_admin(session, folder, clock())
+        forget_expired(session, clock())
+    repository = open_repository(folder, clock())
+    authority = open_authority(folder, settings, clock)
+    store = ArtifactStore(folder.artifacts)
+    store.remove_unfinished()
+    _empty(folder.uploads)
+    server = authority.server_files()
+    broker = _start_broker(settings, folder, bound, authority, database, clock)
+    stack.callback(broker.stop)
+    writer = DesiredWriter(repository.repository_id, repository.director_signer, lambda: repository.timestamp_version)
+    client = authority.client_files()
+    reconciler = Reconciler(
+        database, writer, clock=clock, tick_s=settings.tick_s, listening_since=lambda: link.listening_since, on_applied=lambda: link.wake()
+    )
+    link = Link(
+        *broker.address, tls_context(client.ca, client.certificate, client.key), database, clock=clock, on_listening=reconciler.wake
+    )
+
+    def taken(what: object) -> None:
+        reconciler.wake()
+        link.wake()
+
+    ingest = Ingest(database, link.inbox, writer, clock=clock, acknowledge=link.acknowledge, on_taken=taken)
+    for part in (link, ingest, reconciler):
+        part.start()
+        stack.callback(part.stop)
+    parts = Parts(
+        folder=folder,
+        endpoints=bound.endpoints(settings, broker),
+        database=database,
+        store=store,
+        authority=authority,
+        repository=repository,
+        broker=broker,
+        link=link,
+        reconciler=reconciler,
+        writer=writer,
+        broker_address=bound.broker_address(settings, broker),
+        clock=clock,
+        monotonic=time.monotonic,
+    )
+    return parts, Tls(server.certificate, server.key)
+
+
+def open_repository(folder: Folder, now: float) -> TufRepository:
+    """The signed repository of a folder, made at the first start."""
+    if not folder.tuf.exists():
+        return TufRepository.create(folder.tuf, folder.keys, folder.offline_keys, now)
+    repository = TufRepository.open(folder.tuf, folder.keys)
+    repository.keep_fresh(now)
+    return repository
+
+
+def open_authority(folder: Folder, settings: Settings, clock: Callable[[], float]) -> DeviceAuthority:
+    """The device CA of a folder, made at the first start."""
+    if not (folder.ca / "ca.crt").exists():
+        return DeviceAuthority.create(folder.ca, [settings.device_host], clock)
+    authority = DeviceAuthority.open(folder.ca, [settings.device_host], clock)
+    authority.keep_fresh(clock())
+    return authority
+
+
+def _start_broker(
+    settings: Settings, folder: Folder, bound: Bound, authority: DeviceAuthority, database: Database, clock: Callable[[], float]
+) -> RunningBroker:
+    with database.read() as session:
+        crl = authority.write_crl(revoked_serials(session, clock()), clock())
+    external = "://" in settings.broker
+    own = authority.client_files() if external else authority.server_files()
+    tls = BrokerTls(own.ca, own.certificate, own.key, crl)
+    return start_broker(settings.broker, folder.broker, settings.listen_host, bound.mqtt_port, tls)
+
+
+def _empty(uploads: Path) -> None:
+    shutil.rmtree(uploads, ignore_errors=True)
+    uploads.mkdir(mode=0o700)
+
+
+def _start_upkeep(parts: Parts, devices: Listener, stack: ExitStack) -> None:
+    """Threads that keep things as they should be: signatures and certificates fresh, the broker up."""
+    stopping = threading.Event()
+
+    def keep_fresh() -> None:
+        while not stopping.wait(KEEP_FRESH_S):
+            _attempt("renewing signatures and certificates", lambda: renew(parts, devices))
+
+    def watch_broker() -> None:
+        while not stopping.wait(WATCH_BROKER_S):
+            _attempt("watching the broker", parts.broker.ensure)
+
+    threads = [threading.Thread(target=work, name=f"argosy-{work.__name__}", daemon=True) for work in (keep_fresh, watch_broker)]
+    for thread in threads:
+        thread.start()
+        stack.callback(thread.join, 5)
+    stack.callback(stopping.set)
+
+
+def renew(parts: Parts, devices: Listener) -> None:
+    """Signs again what nears its end, and lets listener and broker take renewed certificates."""
+    now = parts.clock()
+    parts.repository.keep_fresh(now)
+    changed = parts.authority.keep_fresh(now)
+    with parts.database.write() as session:
+        forget_expired(session, now)
+        serials = revoked_serials(session, now)
+    parts.authority.write_crl(serials, now)
+    if changed:
+        devices.reload_certificate()
+    parts.broker.revoke([])
+
+
+def _attempt(what: str, work: Callable[[], object]) -> None:
+    """A failure is logged and tried again at the next turn: a thread of upkeep must not end."""
+    try:
+        work()
+    except ArgosyError as error:
+        _log.warning("%s: %s", what, error)
+    except Exception:
+        _log.exception("%s failed", what)

@@ -1,0 +1,1 @@
+"""The pages that operators see: server-rendered, live by a small script, readable without it."""
