@@ -1,0 +1,1 @@
+"""How bytes get here: TUF metadata (`metadata`), one file (`download`), a whole variant (`variant`)."""
