@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from argosy.errors import ArgosyError, InvalidInput
-from argosy.names import check_name
+from argosy.names import check_file_name, check_name
 from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE
 from argosy_controller.pipeline.engines import Engine, open_model
 from argosy_controller.pipeline.formats import detect, onnx_precision, prepared_onnx, tflite_precision
@@ -18,7 +18,6 @@ from argosy_controller.pipeline.sample import random_requests, sample_requests
 from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.variants import measured, row, write_report, write_variant
 
-_LONGEST_NAME = 128
 _MAX_COMPANIONS = 32
 
 
@@ -53,12 +52,12 @@ def checked_companions(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.is_file():
             raise InvalidInput(f"companion {path} is not a file that can be read: check its name")
-        name = path.name
-        if name in reserved or name.startswith(".") or not name.isprintable() or len(name) > _LONGEST_NAME:
-            raise InvalidInput(f"companion {name!r:.160} has a name that is reserved or unusable: rename the file")
-        if name in names:
+        name = check_file_name(path.name)
+        if name.lower() in reserved:
+            raise InvalidInput(f"companion {name!r} has a name that Argosy itself uses beside a model: rename the file")
+        if name.lower() in names:
             raise InvalidInput(f"two companions are called {name!r}: they share a folder on the device, so rename one")
-        names.add(name)
+        names.add(name.lower())
     return list(paths)
 
 

@@ -125,3 +125,16 @@ def test_timing_leaves_out_warm_up_and_answers_in_microseconds() -> None:
     clock = itertools.count(step=5_000)
     found = timing(Echo(), [{"image": np.zeros((1, 2), np.float32)}], clock=lambda: next(clock))
     assert (found.runtime, found.p50_us, found.p99_us) == ("echo", 5.0, 5.0)
+
+
+def test_timing_of_a_model_that_takes_seconds_stops_early() -> None:
+    clock = itertools.count(step=3_000_000_000)
+    calls: list[int] = []
+
+    class Slow(Echo):
+        def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+            calls.append(1)
+            return super().run(inputs)
+
+    assert timing(Slow(), [{"image": np.zeros((1, 2), np.float32)}], clock=lambda: next(clock)).p50_us == 3e6
+    assert len(calls) == 5  # one to warm up, four until ten seconds are over
