@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
-from urllib.parse import unquote
 
 import msgspec
 
@@ -71,7 +70,7 @@ class Application:
         return [answer.body]
 
     def _answer(self, environ: Environ) -> Answer:
-        path = [unquote(part) for part in environ.get("PATH_INFO", "").split("/")[1:]]
+        path = environ.get("PATH_INFO", "").split("/")[1:]
         slot, version, action = _route(path)
         wanted = "POST" if action == "infer" else "GET"
         if environ["REQUEST_METHOD"] != wanted:
