@@ -37,6 +37,9 @@ from argosy_agent.updater.state import (
     Unhealthy,
     Watching,
     Wished,
+    Worker,
+    WorkerDied,
+    WorkerUp,
 )
 
 _MAX_REFUSALS = 20
@@ -120,6 +123,7 @@ class Device:
         self.slots: dict[str, SlotState] = {state.slot: state for state in stored}
         self.refusals: list[Failure] = []
         self._fetched: dict[str, tuple[int, int]] = {}
+        self._worker_up = False
         self._metadata = _Metadata()
         self._documents = _Documents()
         if accepted:
@@ -250,12 +254,17 @@ class Device:
         state = self.slots.get(slot)
         if state is None and not (isinstance(event, Wished) and event.target is not None):
             return []
-        self.slots[slot], effects = step(state or SlotState(slot=slot), event, times.steady)
+        self.slots[slot], effects = step(state or SlotState(slot=slot, worker=Worker(up=self._worker_up)), event, times.steady)
         return self._after(slot, effects)
 
     def on_every_slot(self, event: SlotEvent, times: Times) -> list[DeviceEffect]:
         """The same event for every slot."""
         return [effect for slot in list(self.slots) for effect in self.on_slot(slot, event, times)]
+
+    def on_worker(self, event: WorkerUp | WorkerDied, times: Times) -> list[DeviceEffect]:
+        """The worker listens, holding nothing, or is gone."""
+        self._worker_up = isinstance(event, WorkerUp)
+        return self.on_every_slot(event, times)
 
     def on_live(self, slot: str, content: SlotContent, times: Times) -> list[DeviceEffect]:
         """The worker swapped: what served before is remembered as the measure for it."""

@@ -241,7 +241,7 @@ class Supervisor:
     def _on_ready(self, ready: messages.Ready) -> None:
         self._url = ready.endpoint
         self._endpoint = ready.endpoint.partition("://")[2]  # a restarted worker listens where its users look for it
-        self._perform(self._device.on_every_slot(WorkerUp(), self._times()))
+        self._perform(self._device.on_worker(WorkerUp(), self._times()))
         self._notify.ready()
 
     def _on_not_ready(self, answer: messages.NotReady) -> None:
@@ -258,7 +258,7 @@ class Supervisor:
         self._start_at = now + min(0.1 * 2.0 ** (len(self._deaths) - 1), _LONGEST_RESTART_S)
         event_text = f"{event.text}; it is started again"
         self._event("worker-died", event_text)
-        self._perform(self._device.on_every_slot(WorkerDied(text=event.text), self._times()))
+        self._perform(self._device.on_worker(WorkerDied(text=event.text), self._times()))
 
     def _restart_worker(self) -> None:
         if self._servant is None and time.monotonic() >= self._start_at:
