@@ -80,8 +80,7 @@ async def _run(settings: Settings, folder: Folder, announcer: Announcer, stack: 
     devices = Listener(devices_app(parts), bound.devices, tls)
     _start_upkeep(parts, devices, stack)
     tasks = [asyncio.create_task(listener.run_until(stop)) for listener in (operators, devices)]
-    while not all(listener.started for listener in (operators, devices)) and not stop.is_set():
-        await asyncio.sleep(0.01)
+    await asyncio.gather(operators.ready.wait(), devices.ready.wait())
     if not stop.is_set():
         write_document(folder.endpoints, parts.endpoints)
         stack.callback(folder.endpoints.unlink, missing_ok=True)

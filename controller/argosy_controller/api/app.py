@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import argosy
 from argosy_controller.api import tuf
 from argosy_controller.api.routes import accounts, devices, models, observing, rollouts
+from argosy_controller.dashboard.app import dashboard_router
 from argosy_controller.parts import Parts
 from argosy_controller.settings import MAX_BODY_BYTES, MAX_BUNDLE_BYTES, Settings
 from argosy_controller.web.limits import BodyLimit, Shedding
@@ -44,6 +45,7 @@ def operators_app(parts: Parts, settings: Settings) -> FastAPI:
     for module in (accounts, devices, models, rollouts, observing):
         app.include_router(module.router, prefix=API)
     app.include_router(tuf.router)
+    app.include_router(dashboard_router(parts))
     return app
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import click
 
-from argosy.errors import InvalidInput
-
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+from argosy_controller.texts import parse_duration, parse_stages
 
 
 class Duration(click.ParamType):
@@ -19,18 +15,8 @@ class Duration(click.ParamType):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds, more than 0.
-
-        Raises:
-            InvalidInput: it does not parse.
-        """
-        if isinstance(value, float):
-            return value
-        match = _DURATION.fullmatch(str(value).strip())
-        seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
-        if not 0 < seconds <= 10 * 366 * 86400:
-            raise InvalidInput(f"{value!r:.40} is no time: write a number and a unit, for example 30s, 10m, 24h or 7d")
-        return seconds
+        """See parse_duration."""
+        return value if isinstance(value, float) else parse_duration(str(value))
 
 
 class Stages(click.ParamType):
@@ -39,24 +25,5 @@ class Stages(click.ParamType):
     name = "stages"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
-        """Ascending shares, the last one 1.
-
-        Raises:
-            InvalidInput: it does not parse, does not ascend, or does not end with 100%.
-        """
+        """See parse_stages."""
         return value if isinstance(value, list) else parse_stages(str(value))
-
-
-def parse_stages(text: str) -> list[float]:
-    """Parses `25%,100%`.
-
-    Raises:
-        InvalidInput: it does not parse, does not ascend, or does not end with 100%.
-    """
-    parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch(r"\d{1,3}(?:\.\d+)?%", part) for part in parts):
-        raise InvalidInput(f"stages {text!r:.80} do not parse: write ascending shares, for example 25%,100%")
-    shares = [float(part[:-1]) / 100 for part in parts]
-    if any(a >= b for a, b in zip([0.0, *shares], shares, strict=False)) or shares[-1] != 1.0 or len(shares) > 20:
-        raise InvalidInput(f"stages {text!r:.80} must ascend from over 0% and end with 100%, at most 20 of them")
-    return shares

@@ -8,6 +8,9 @@ from typing import Any
 from argosy_controller.cli.client import Client
 from argosy_controller.cli.progress import sending
 
+#: What scripts rely on; the API tells more.
+VARIANT_KEYS = ("name", "format", "precision", "sha256", "bytes")
+
 
 def publish(client: Client, bundle: Path, publisher_key: str | None) -> Any:
     """Uploads a bundle and has it registered.
@@ -22,7 +25,9 @@ def publish(client: Client, bundle: Path, publisher_key: str | None) -> Any:
     """
     files = {str(path.relative_to(bundle)): path for path in sorted(bundle.rglob("*")) if path.is_file()}
     with sending(sum(path.stat().st_size for path in files.values())) as on_bytes:
-        return client.upload("/versions", files, on_bytes)
+        version = client.upload("/versions", files, on_bytes)
+    variants = [{key: one[key] for key in VARIANT_KEYS} for one in version["variants"]]
+    return {"model": version["model"], "version": version["version"], "variants": variants}
 
 
 def described(bundle: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from argosy.histogram import Histogram
 from argosy_controller.views.format import as_latency, as_time
+from argosy_controller.views.latency import Moment
 
 WIDTH = 640.0
 #: Bins of a density: 8 for each doubling; coarser than what was measured, so that few values already give a shape.
@@ -69,15 +70,6 @@ class Lines:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     marks: tuple[Mark, ...]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Percentiles of one time span, nanoseconds; `at` is its middle, seconds since 1970."""
-
-    at: float
-    p50: float
-    p95: float
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
-from argosy.histogram import Histogram
-from argosy.protocol.telemetry import from_sketch
 from argosy_controller.db.tables import WindowRow
-from argosy_controller.telemetry.windows import sketch_of
+from argosy_controller.views.latency import sum_of
 
 #: At most so many windows are merged for one answer, the newest ones.
 MOST_WINDOWS = 50_000
@@ -65,16 +63,8 @@ def windows(session: Session, query: LatencyQuery) -> Iterable[WindowRow]:
     return session.exec(statement)
 
 
-def merged(rows: Iterable[WindowRow]) -> Histogram:
-    """All latencies of these windows."""
-    result = Histogram()
-    for row in rows:
-        result = result.merge(from_sketch(sketch_of(row.latency)))
-    return result
-
-
 def _line(model: str, version: int, variant: str, device: str, rows: list[WindowRow]) -> LatencyView:
-    histogram = merged(rows)
+    histogram = sum_of(rows)
     return LatencyView(
         model=model,
         version=version,

@@ -95,6 +95,12 @@ class Listener(uvicorn.Server):
         )
         self._bound = bound
         self._tls = tls
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to accept."""
+        await super().startup(sockets)
+        self.ready.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
