@@ -1,7 +1,7 @@
 """The device CA: signs device certificates and the controller's own, writes the revocation list.
 
 Files in DATA/ca: `ca.pem` (key and certificate of the CA that signs now) · `next.pem` (announced: everyone is told to trust it,
-nothing is signed by it yet) · `previous.pem` (what it signed still holds) · `trusted.pem` (the certificates of these) ·
+nothing is signed by it yet) · `previous.pem` (what it signed still holds) · `ca.crt` (the certificates of these, without keys: who is trusted) ·
 `server.crt`, `server.key` · `clients/NAME.crt`, `clients/NAME.key` · `crl.pem`.
 """
 
@@ -22,6 +22,7 @@ from argosy_controller.durable import remove_partials, write_file
 from argosy_controller.enrolment import certificates as form
 
 ACTIVE, NEXT, PREVIOUS = "ca", "next", "previous"
+TRUSTED = "ca.crt"
 #: Always among the names of the server certificate.
 LOOPBACK = ("localhost", "127.0.0.1")
 #: A successor is announced this long before the CA ends, and takes over after every device has renewed at least once since.
@@ -75,15 +76,16 @@ class DeviceAuthority:
 
     @classmethod
     def create(cls, folder: Path, hostnames: Sequence[str], clock: Callable[[], float]) -> DeviceAuthority:
-        """Makes a new CA in an empty or new folder.
+        """Makes a new CA in an empty or new folder, or finishes what a crash cut off.
 
         Raises:
             Conflict: there is one.
         """
-        if (folder / f"{ACTIVE}.pem").exists():
+        if (folder / TRUSTED).exists():
             raise Conflict(f"folder {folder} holds a CA already: all its devices would be lost with it")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_ca(folder, ACTIVE, clock())
+        if not (folder / f"{ACTIVE}.pem").exists():
+            _make_ca(folder, ACTIVE, clock())
         return cls(folder, hostnames, clock)
 
     @classmethod
@@ -143,14 +145,16 @@ class DeviceAuthority:
         with self._lock:
             return self._files(folder / name, self._holds, lambda key: self._make_client(name, key))
 
-    def write_crl(self, serials: Sequence[str], now: float) -> Path:
+    def write_crl(self, serials: Sequence[str] | Callable[[], Sequence[str]], now: float) -> Path:
         """Writes the revocation list (one per CA whose certificates still hold, in one file).
 
         Args:
-            serials: hex, as in `Issued`; of every certificate that is revoked and has not expired.
+            serials: hex, as in `Issued`; of every certificate that is revoked and has not expired. A function is asked when no one
+                else writes the list, so that of two writers the later one never writes what is older.
             now: seconds since 1970.
         """
         with self._lock:
+            serials = serials() if callable(serials) else serials
             issuers = [pair for pair in (self._active, self._next, self._previous) if pair is not None]
             lists = [form.revocation_list(serials, pair.certificate, pair.key, now) for pair in issuers]
             write_file(self.crl_path, b"".join(lists))
@@ -222,12 +226,12 @@ class DeviceAuthority:
             self._previous = None
         pairs = [pair for pair in (self._active, self._next, self._previous) if pair is not None]
         self._trusted = "".join(pair.certificate.public_bytes(Encoding.PEM).decode() for pair in pairs)
-        write_file(self._folder / "trusted.pem", self._trusted.encode())
+        write_file(self._folder / TRUSTED, self._trusted.encode())
 
     def _files(
         self, stem: Path, holds: Callable[[x509.Certificate], bool], make: Callable[[Ed25519PrivateKey], x509.Certificate]
     ) -> CertificateFiles:
-        files = CertificateFiles(stem.with_name(f"{stem.name}.crt"), stem.with_name(f"{stem.name}.key"), self._folder / "trusted.pem")
+        files = CertificateFiles(stem.with_name(f"{stem.name}.crt"), stem.with_name(f"{stem.name}.key"), self._folder / TRUSTED)
         found = _load_pair(files.key, files.certificate)
         if found is None or not holds(found.certificate):
             key = found.key if found is not None else Ed25519PrivateKey.generate()

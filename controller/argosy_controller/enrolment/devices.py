@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from securesystemslib.signer import Key, SSlibKey
@@ -11,6 +12,7 @@ from sqlmodel import Session, col, delete, select, update
 from argosy.errors import Conflict, NotAllowed, NotFound
 from argosy.names import check_name
 from argosy.protocol.enrolment import EnrolRequest
+from argosy_controller.db.engine import Database
 from argosy_controller.db.tables import CertificateRow, DeviceRow
 from argosy_controller.enrolment.authority import DeviceAuthority, Issued
 from argosy_controller.enrolment.certificates import request_key
@@ -67,7 +69,7 @@ def renew(session: Session, authority: DeviceAuthority, device: str, csr_pem: st
 
 
 def revoke(session: Session, name: str, now: float) -> None:
-    """Shuts a device out. The caller then writes the CRL (`revoked_serials`), has the broker load it and end the session.
+    """Shuts a device out. After the commit the caller writes the CRL (`write_revocations`), has the broker load it and end the session.
 
     Raises:
         NotFound: there is no such device.
@@ -102,6 +104,16 @@ def revoked_serials(session: Session, now: float) -> list[str]:
     """Serials (hex) of every certificate that is revoked and has not expired: the content of the CRL."""
     query = select(CertificateRow.serial).where(col(CertificateRow.revoked), col(CertificateRow.not_after) > now)
     return sorted(session.exec(query).all())
+
+
+def write_revocations(database: Database, authority: DeviceAuthority, now: float) -> Path:
+    """Writes the CRL from what is committed: after a revocation, after an enrolment with a new key, at start and daily."""
+
+    def committed() -> list[str]:
+        with database.read() as session:
+            return revoked_serials(session, now)
+
+    return authority.write_crl(committed, now)
 
 
 def _check_free(device: DeviceRow | None, key_pem: str) -> None:

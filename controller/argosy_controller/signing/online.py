@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from securesystemslib.signer import Key, Signer
+from securesystemslib.signer import Signer
 from tuf.api.metadata import Snapshot, Targets, Timestamp
 
 from argosy.errors import IncompatibleData, InvalidInput, NotFound
@@ -55,11 +55,6 @@ def load_online_keys(folder: Path, state: State) -> OnlineKeys:
         director=_needed(folder, roles.DIRECTOR, roles.delegated_roles(state.targets)[roles.DIRECTOR].keyids),
         publisher=_trusted(folder, PUBLISHER, named[Targets.type].keyids),
     )
-
-
-def keys_of(targets: Targets, role: str) -> list[Key]:
-    """Public keys of a delegated role."""
-    return [targets.get_key(keyid) for keyid in targets.get_delegated_role(role).keyids]
 
 
 def commit(

@@ -18,9 +18,9 @@ from argosy.names import PATTERN, check_name
 from argosy_controller.durable import sync_folder, write_file
 from argosy_controller.signing import roles
 from argosy_controller.signing.keys import load_or_make_key
-from argosy_controller.signing.online import PUBLISHER, Documents, OnlineKeys, Write, commit, commit_timestamp, keys_of, load_online_keys
+from argosy_controller.signing.online import PUBLISHER, Documents, OnlineKeys, Write, commit, commit_timestamp, load_online_keys
 from argosy_controller.signing.publisher import Current, SignedTargets, check_signed, sign_targets
-from argosy_controller.signing.state import read_state, remove_uncommitted
+from argosy_controller.signing.state import keys_of, read_state, remove_uncommitted
 
 _SERVED = re.compile(rf"timestamp\.json|[1-9][0-9]{{0,8}}\.(?:root|snapshot|targets|model(?:%2F|/){PATTERN})\.json")
 
@@ -128,10 +128,11 @@ class TufRepository:
         Raises:
             NotFound: nothing of that path is signed.
         """
-        found = self.targets(path.partition("/")[0]).get(path)
+        listed = self._state.models.get(roles.model_role(path.partition("/")[0]))
+        found = None if listed is None else listed.targets.get(path)
         if found is None:
             raise NotFound(f"there is no signed target {path!r:.160}")
-        return found
+        return found.hashes["sha256"], found.length
 
     def targets(self, model: str) -> Mapping[str, tuple[str, int]]:
         """Every signed target of a model; none for an unknown one."""
@@ -232,7 +233,7 @@ class TufRepository:
             yield
         finally:
             # Also after a failure: the rename may have happened before it, and a version must never be signed twice.
-            self._state = read_state(self._folder)
+            self._state = read_state(self._folder, self._state)
 
 
 def _first_documents(root_keys: Sequence[Signer], keys: OnlineKeys, publisher: Signer, now: float) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from securesystemslib.signer import Key
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
@@ -39,18 +40,27 @@ class State:
     models: Mapping[str, Targets]
 
 
-def read_state(folder: Path) -> State:
+def read_state(folder: Path, known: State | None = None) -> State:
     """Reads and verifies what was committed last.
+
+    Args:
+        folder: of the repository.
+        known: what was verified before; a model whose bytes and delegation are still the same is not verified again.
 
     Raises:
         IncompatibleData: there is no repository, or it is damaged.
     """
     try:
-        return _read(folder)
+        return _read(folder, known)
     except FileNotFoundError as error:
         raise IncompatibleData(f"TUF repository {folder} misses {Path(str(error.filename)).name}: restore it from a backup") from error
     except (RepositoryError, DeserializationError, ValueError, KeyError) as error:
         raise IncompatibleData(f"TUF repository {folder} is damaged ({error}): restore it from a backup") from error
+
+
+def keys_of(targets: Targets, role: str) -> list[Key]:
+    """Public keys of a delegated role."""
+    return [targets.get_key(keyid) for keyid in targets.get_delegated_role(role).keyids]
 
 
 def newest_root(folder: Path) -> int:
@@ -69,7 +79,7 @@ def remove_uncommitted(folder: Path, state: State) -> None:
             (folder / f"{version}.{name}.json").unlink()
 
 
-def _read(folder: Path) -> State:
+def _read(folder: Path, known: State | None) -> State:
     root = _parse(Root, (folder / roles.metadata_file(Root.type, newest_root(folder))).read_bytes())
     root.signed.verify_delegate(Root.type, root.signed_bytes, root.signatures)
     timestamp = _parse(Timestamp, (folder / roles.metadata_file(Timestamp.type, None)).read_bytes())
@@ -80,15 +90,23 @@ def _read(folder: Path) -> State:
     raw = {role: _committed(folder, role, meta) for role, meta in documents.items()}
     targets = parse_targets(raw[Targets.type])
     root.signed.verify_delegate(Targets.type, targets.signed_bytes, targets.signatures)
-    models = {role: _verified_model(targets.signed, role, each) for role, each in raw.items() if role != Targets.type}
+    models = {role: _model(targets.signed, role, each, known) for role, each in raw.items() if role != Targets.type}
     first = (folder / roles.metadata_file(Root.type, 1)).read_bytes()
     return State(root.signed, first, timestamp.signed, snapshot.signed, raw, targets.signed, models)
 
 
-def _verified_model(targets: Targets, role: str, raw: bytes) -> Targets:
+def _model(targets: Targets, role: str, raw: bytes, known: State | None) -> Targets:
+    if known is not None and known.documents.get(role) == raw and _delegated_alike(targets, known.targets, role):
+        return known.models[role]
     metadata = parse_targets(raw)
     targets.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
     return metadata.signed
+
+
+def _delegated_alike(targets: Targets, known: Targets, role: str) -> bool:
+    return roles.delegated_roles(targets).get(role) == roles.delegated_roles(known).get(role) and keys_of(targets, role) == keys_of(
+        known, role
+    )
 
 
 def _committed(folder: Path, role: str, meta: MetaFile) -> bytes:

@@ -212,6 +212,11 @@ def test_the_ca_is_pinned_by_its_public_key_and_outlives_a_restart(authority: De
         DeviceAuthority.create(tmp_path / "ca", [], clock)
 
 
+def test_a_creation_that_was_cut_off_is_finished_with_the_same_key(authority: DeviceAuthority, tmp_path: Path, clock: Any) -> None:
+    (tmp_path / "ca" / "ca.crt").unlink()
+    assert DeviceAuthority.create(tmp_path / "ca", [], clock).ca_pin == authority.ca_pin
+
+
 def test_a_ca_renewal_cuts_no_device_off(
     authority: DeviceAuthority, device: CertificateFiles, tmp_path: Path, make_request: Callable[..., str], clock: Any
 ) -> None:

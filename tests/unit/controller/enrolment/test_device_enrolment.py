@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner
 
@@ -179,6 +180,18 @@ def test_revoked_device_loses_all_its_certificates_and_does_not_come_back_by_its
     door.enrol(secret)
     assert (door.device().revoked, door.uses_left()) == (False, 3)
     assert door.revoked() == sorted(serials)
+
+
+def test_the_list_of_revoked_certificates_is_written_from_what_is_committed(door: Door) -> None:
+    serial = door.enrol(door.token()).serial
+    assert [each.serial_number for each in _listed(door)] == []
+    door.revoke()
+    assert [f"{each.serial_number:x}" for each in _listed(door)] == [serial]
+
+
+def _listed(door: Door) -> list[x509.RevokedCertificate]:
+    path = devices.write_revocations(door.database, door.authority, NOW)
+    return list(x509.load_pem_x509_crl(path.read_bytes()))
 
 
 def test_the_operator_is_told_of_devices_that_are_not_there(door: Door) -> None:
