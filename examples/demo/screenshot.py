@@ -24,10 +24,9 @@ def take(dashboard: str, password: str, path: Path, page: str = "/", width: int 
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         view = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
         view.goto(dashboard)
-        view.fill("input[type=password]", password)
-        if view.locator("input[name=name], input[name=username], input[name=account]").count():
-            view.locator("input[name=name], input[name=username], input[name=account]").first.fill("admin")
-        view.locator("button[type=submit]").first.click()
+        view.fill("#name", "admin")
+        view.fill("#password", password)
+        view.click("button")
         view.wait_for_load_state("load")
         view.goto(dashboard.rstrip("/") + page)
         view.wait_for_timeout(1500)  # charts draw themselves after the page is there
