@@ -17,9 +17,11 @@ from tuf.ngclient.config import EnvelopeType
 
 from argosy.errors import Conflict, IncompatibleData, InvalidInput, NotAllowed, NotFound
 from argosy_controller.durable import write_file
-from argosy_controller.signing import rotation
+from argosy_controller.signing import roles, rotation
+from argosy_controller.signing.online import commit, load_online_keys
 from argosy_controller.signing.repository import TufRepository
 from argosy_controller.signing.rotation import rotate_root
+from argosy_controller.signing.state import read_state
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -354,3 +356,24 @@ def test_a_crash_before_the_new_keys_are_in_place_is_mended(
     rotate(tmp_path, online_keys=True)
     assert (tmp_path / "keys" / "timestamp.pem").read_bytes() != stolen  # what looked new was in use already
     assert len(client_view(tmp_path)) == 2
+
+
+def test_what_a_crash_left_behind_is_removed_at_the_next_start(repository: TufRepository, tmp_path: Path) -> None:
+    before = {path.name for path in (tmp_path / "tuf").iterdir()}
+    dying = TufRepository(tmp_path / "tuf", tmp_path / "keys", write=dying_at(3, True))
+    with pytest.raises(Crash):
+        dying.add_targets("digits", {"digits/1/onnx-fp32/model.onnx": FILE}, NOW)
+    (tmp_path / "tuf" / ".partial-timestamp.json-0011").write_bytes(b"{")
+    assert {path.name for path in (tmp_path / "tuf").iterdir()} > before
+    reopen(tmp_path)
+    assert {path.name for path in (tmp_path / "tuf").iterdir()} == before
+
+
+def test_a_list_that_no_publisher_signed_is_not_served_though_the_online_keys_did(repository: TufRepository, tmp_path: Path) -> None:
+    repository.add_targets("digits", {"digits/1/onnx-fp32/model.onnx": FILE}, NOW)
+    state, keys = read_state(tmp_path / "tuf"), load_online_keys(tmp_path / "keys", read_state(tmp_path / "tuf"))
+    forged = roles.with_files(state.models["model/digits"], {"digits/1/onnx-fp32/evil.bin": OTHER}, NOW)
+    raw = roles.sign(forged, [keys.director]).to_bytes()
+    commit(tmp_path / "tuf", state, {"model/digits": (forged.version, raw)}, [keys.snapshot], [keys.timestamp], NOW)
+    with pytest.raises(IncompatibleData, match="damaged"):
+        reopen(tmp_path)
