@@ -196,3 +196,28 @@ def test_a_root_that_takes_itself_down_to_one_key_is_refused(fleet: Any) -> None
     fleet.tamper = lambda path, answer: forged if path == "/metadata/2.root.json" else answer
     with pytest.raises(UnsignedMetadataError):
         fleet.client().refresh()
+
+
+def test_stolen_controller_in_publisher_mode(fleet: Any) -> None:
+    """The thief has every key and file of the controller and serves what he likes: a freeze until expiry, and no artifact."""
+    place, publisher = fleet.folder / "stolen", CryptoSigner.generate_ed25519()
+    place.mkdir()
+    fleet.folder = place
+    fleet.repository = TufRepository.create(place / "tuf", place / "keys", place / "offline", fleet.now, publisher)
+    sha256, length = fleet.store.put_bytes(b"the model")
+    path = "digits/1/onnx-fp32/model.onnx"
+    fleet.repository.add_targets("digits", {path: (sha256, length)}, fleet.now, publisher)
+    assert fleet.fetch(path) == b"the model"
+    loot = [read_key(file) for file in sorted((place / "keys").iterdir())]
+    assert len(loot) == 3
+
+    evil = roles.with_files(None, {path: ("9" * 64, 4)}, fleet.now)
+    evil.version = 2
+    _serve_list(fleet, "model/digits", roles.sign(evil, loot).to_bytes())
+    with pytest.raises(UnsignedMetadataError):
+        fleet.client().get_targetinfo(path)
+    targets = Metadata[Targets].from_bytes(fleet.repository.current("digits").targets).signed
+    own = roles.with_model(targets, "digits", loot[0].public_key, fleet.now)
+    _serve_list(fleet, "targets", roles.sign(own, loot).to_bytes())
+    with pytest.raises(UnsignedMetadataError):
+        fleet.client().refresh()

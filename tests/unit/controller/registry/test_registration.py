@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,12 @@ def test_publisher_mode_registers_what_the_publisher_signed_and_nothing_else(
         with pytest.raises(Conflict, match="for model"):
             publish(database, store, repository, read_bundle(make_bundle(model="letters")), "ada", NOW, signed=signed)
         assert publish(database, store, repository, bundle, "ada", NOW, signed=signed) == number
+
+
+def test_operators_who_publish_at_the_same_time_each_get_a_version_of_their_own(registry: Any, make_bundle: MakeBundle) -> None:
+    bundles = [read_bundle(make_bundle(bytes([each]), model=("digits", "letters")[each % 2])) for each in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        numbers = list(pool.map(lambda each: publish(registry.database, registry.store, registry.repository, each, "ada", NOW), bundles))
+    got = sorted(zip([bundle.model for bundle in bundles], numbers, strict=True))
+    assert got == [(model, number) for model in ("digits", "letters") for number in (1, 2, 3, 4)]
+    assert len(TufRepository.open(registry.folder / "tuf", registry.folder / "keys").targets("digits")) == 8
