@@ -33,6 +33,7 @@ from argosy_controller.registry.store import ArtifactStore
 from argosy_controller.rollouts.reconciler import Reconciler
 from argosy_controller.settings import Settings
 from argosy_controller.signing.repository import TufRepository
+from argosy_controller.staging import Staging
 from argosy_controller.web.listeners import Listener, Tls
 
 _log = logging.getLogger(__name__)
@@ -130,6 +131,7 @@ def _construct(settings: Settings, folder: Folder, bound: Bound, stack: ExitStac
         store=store,
         authority=authority,
         repository=repository,
+        staging=Staging(folder.uploads),
         broker=broker,
         link=link,
         reconciler=reconciler,

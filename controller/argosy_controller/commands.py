@@ -16,8 +16,10 @@ from argosy_controller.enrolment import tokens
 from argosy_controller.enrolment.authority import Issued
 from argosy_controller.fleet.desired import withdraw
 from argosy_controller.parts import Parts
-from argosy_controller.registry.bundle import read_bundle
-from argosy_controller.registry.register import publish
+from argosy_controller.registry.bundle import Bundle, read_bundle
+from argosy_controller.registry.register import next_number, publish
+from argosy_controller.signing.publisher import SignedTargets
+from argosy_controller.staging import StagedView, describe
 from argosy_controller.views.models import VersionView, one_version
 from argosy_controller.views.rollouts import RolloutView
 from argosy_controller.views.tokens import NewTokenView
@@ -142,12 +144,41 @@ def register_bundle(parts: Parts, account: str, folder: Path) -> VersionView:
         InvalidInput: the bundle does not hold.
         NotAllowed: this controller holds no publisher key.
     """
-    bundle = read_bundle(folder)
+    return _register(parts, account, read_bundle(folder), None)
+
+
+def _register(parts: Parts, account: str, bundle: Bundle, signed: SignedTargets | None) -> VersionView:
     now = parts.clock()
-    number = publish(parts.database, parts.store, parts.repository, bundle, account, now)
+    number = publish(parts.database, parts.store, parts.repository, bundle, account, now, signed=signed)
     with parts.database.write() as session:
         audit.record(session, now, account, "version.register", f"{bundle.model}@{number}", bundle.summary)
         return one_version(session, bundle.model, number)
+
+
+def stage_bundle(parts: Parts, folder: Path) -> StagedView:
+    """Takes a bundle in that a publisher will sign elsewhere; nothing is registered yet.
+
+    Raises:
+        InvalidInput: the bundle does not hold.
+        Unavailable: too many wait.
+    """
+    upload, bundle = parts.staging.put(folder, parts.clock())
+    with parts.database.read() as session:
+        number = next_number(session, parts.repository, bundle)
+    return describe(parts.repository, upload, bundle, number)
+
+
+def register_staged(parts: Parts, account: str, upload: str, signed: SignedTargets) -> VersionView:
+    """Makes a staged bundle the next version of its model, signed by a publisher.
+
+    Raises:
+        NotFound: it does not wait any more.
+        Untrusted, Conflict: the signature does not hold, or something else was registered since.
+    """
+    bundle = parts.staging.get(upload, parts.clock())
+    view = _register(parts, account, bundle, signed)
+    parts.staging.drop(upload)
+    return view
 
 
 # Accounts

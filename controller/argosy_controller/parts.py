@@ -14,6 +14,7 @@ from argosy_controller.folder import Endpoints, Folder
 from argosy_controller.registry.store import ArtifactStore
 from argosy_controller.rollouts.reconciler import Reconciler
 from argosy_controller.signing.repository import TufRepository
+from argosy_controller.staging import Staging
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Parts:
     store: ArtifactStore
     authority: DeviceAuthority
     repository: TufRepository
+    staging: Staging
     broker: RunningBroker
     link: Link
     reconciler: Reconciler

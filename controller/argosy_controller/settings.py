@@ -14,6 +14,8 @@ DEFAULT_MQTT_PORT = 8883
 MAX_BUNDLE_BYTES = 4 << 30
 #: One file of a bundle.
 MAX_FILE_BYTES = 2 << 30
+#: A model's signed list of files, which grows with its versions, as base64.
+MAX_SIGNED_BYTES = 48 << 20
 #: Any other request body, of operators and devices.
 MAX_BODY_BYTES = 64 << 10
 LOOPBACK = "127.0.0.1"

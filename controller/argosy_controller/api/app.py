@@ -16,7 +16,7 @@ from argosy_controller.api import tuf
 from argosy_controller.api.routes import accounts, devices, models, observing, rollouts
 from argosy_controller.dashboard.app import dashboard_router
 from argosy_controller.parts import Parts
-from argosy_controller.settings import MAX_BODY_BYTES, MAX_BUNDLE_BYTES, Settings
+from argosy_controller.settings import MAX_BODY_BYTES, MAX_BUNDLE_BYTES, MAX_SIGNED_BYTES, Settings
 from argosy_controller.web.limits import BodyLimit, Shedding
 from argosy_controller.web.problems import HANDLERS, problem
 
@@ -75,7 +75,9 @@ class _KnownHosts:
 
 
 def _limit_for(path: str) -> int:
-    return MAX_BUNDLE_BYTES if path.startswith(f"{API}/versions") else MAX_BODY_BYTES
+    if path in (f"{API}/versions", f"{API}/versions/staged"):
+        return MAX_BUNDLE_BYTES
+    return MAX_SIGNED_BYTES if path.startswith(f"{API}/versions/staged/") else MAX_BODY_BYTES
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

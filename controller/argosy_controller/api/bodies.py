@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from argosy.errors import InvalidInput
+from argosy_controller.signing.publisher import SignedTargets
 
 
 class _Body(BaseModel):
@@ -27,6 +33,28 @@ class NewRollout(_Body):
     stages: list[float] = Field(default=[1.0], min_length=1, max_length=20)
     deadline_s: float = Field(600.0, gt=0, le=30 * 86400.0)
     health_window_s: float = Field(10.0, gt=0, le=86400.0)
+
+
+class Signed(_Body):
+    """Metadata that a publisher signed; documents as base64."""
+
+    model: str
+    model_metadata: str
+    targets_metadata: str | None = None
+
+    def as_targets(self) -> SignedTargets:
+        """Decoded; what it says is checked by the registry.
+
+        Raises:
+            InvalidInput: it is no base64.
+        """
+        try:
+            targets = None if self.targets_metadata is None else base64.b64decode(self.targets_metadata, validate=True)
+            return SignedTargets(
+                model=self.model, model_metadata=base64.b64decode(self.model_metadata, validate=True), targets_metadata=targets
+            )
+        except binascii.Error as error:
+            raise InvalidInput("signed metadata must be base64: sign with 'controller models import --publisher-key'") from error
 
 
 class NewApiToken(_Body):

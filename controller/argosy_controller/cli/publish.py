@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from argosy_controller.cli.client import Client
 from argosy_controller.cli.progress import sending
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Key
 
 #: What scripts rely on; the API tells more.
 VARIANT_KEYS = ("name", "format", "precision", "sha256", "bytes")
@@ -23,11 +27,49 @@ def publish(client: Client, bundle: Path, publisher_key: str | None) -> Any:
     Returns:
         What `controller models import --json` prints.
     """
-    files = {str(path.relative_to(bundle)): path for path in sorted(bundle.rglob("*")) if path.is_file()}
-    with sending(sum(path.stat().st_size for path in files.values())) as on_bytes:
-        version = client.upload("/versions", files, on_bytes)
+    if publisher_key is not None:
+        return _shortened(_publish_signed(client, bundle, publisher_key))
+    return _shortened(_upload(client, "/versions", bundle))
+
+
+def _publish_signed(client: Client, bundle: Path, publisher_key: str) -> Any:
+    """Signs here: the key never leaves this machine, and what is signed is computed from the files on this disk."""
+    import base64
+    import time
+
+    import msgspec
+
+    from argosy_controller.registry.bundle import read_bundle
+    from argosy_controller.registry.register import final
+    from argosy_controller.signing.keys import load_signer
+    from argosy_controller.signing.publisher import Current, sign_targets
+
+    read = read_bundle(bundle)
+    staged = _upload(client, "/versions/staged", bundle)
+    current = Current(
+        targets=base64.b64decode(staged["targets"]), model=base64.b64decode(staged["listed"]) if staged["listed"] is not None else None
+    )
+    signer = load_signer(publisher_key, public_keys(staged["publisher_keys"]))
+    signed = sign_targets(current, read.model, final(read, staged["version"]).targets, signer, time.time())
+    return client.post(f"/versions/staged/{staged['upload']}", msgspec.to_builtins(signed))
+
+
+def public_keys(documents: Mapping[str, Any]) -> list[Key]:
+    """Public keys as the API tells them: key id to the key's TUF form."""
+    from securesystemslib.signer import Key
+
+    return [Key.from_dict(keyid, dict(document)) for keyid, document in documents.items()]
+
+
+def _shortened(version: Any) -> Any:
     variants = [{key: one[key] for key in VARIANT_KEYS} for one in version["variants"]]
     return {"model": version["model"], "version": version["version"], "variants": variants}
+
+
+def _upload(client: Client, path: str, bundle: Path) -> Any:
+    files = {str(file.relative_to(bundle)): file for file in sorted(bundle.rglob("*")) if file.is_file()}
+    with sending(sum(file.stat().st_size for file in files.values())) as on_bytes:
+        return client.upload(path, files, on_bytes)
 
 
 def described(bundle: Path) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from argosy_controller.views.format import as_latency, as_time
 from argosy_controller.views.latency import Moment
 
 WIDTH = 640.0
+#: Of a row in a table, which is drawn much smaller.
+ROW_WIDTH = 220.0
 #: Bins of a density: 8 for each doubling; coarser than what was measured, so that few values already give a shape.
 _BIN_SCALE = 3
 
@@ -104,7 +106,7 @@ class Segment:
     count: int
 
 
-def density(before: Histogram | None, after: Histogram | None, height: float = 170.0) -> Density | None:
+def density(before: Histogram | None, after: Histogram | None, height: float = 190.0) -> Density | None:
     """Two latency histograms (nanoseconds) over each other; None when both are empty."""
     measured = [one for one in (before, after) if one is not None and one.count > one.zeros]
     if not measured:
@@ -128,7 +130,7 @@ def lines(moments: Sequence[Moment], start: float, end: float, changes: Mapping[
     shown = [one for one in moments if start <= one.at <= end]
     if len(shown) < 2:
         return None
-    left, right, base, top = 52.0, WIDTH - 8.0, height - 24.0, 12.0
+    left, right, base, top = 70.0, WIDTH - 8.0, height - 24.0, 12.0
     low, high = min(one.p50 for one in shown) / 1.3, max(one.p95 for one in shown) * 1.3
 
     def x(at: float) -> float:
@@ -161,7 +163,9 @@ def pairs(devices: Iterable[tuple[str, float | None, float | None]]) -> Pairs | 
         return None
     low, high = min(values) / 1.4, max(values) * 1.4
     rows = tuple(_pair(name, before, after, low, high) for name, before, after in listed)
-    return Pairs(WIDTH, rows, tuple(Tick(_log_x(value, low, high, 0.0, WIDTH), as_latency(value)) for value in nice_values(low, high, 5)))
+    return Pairs(
+        ROW_WIDTH, rows, tuple(Tick(_log_x(value, low, high, 8.0, ROW_WIDTH - 8), as_latency(value)) for value in nice_values(low, high, 5))
+    )
 
 
 def split(counts: Mapping[str, int]) -> tuple[Segment, ...]:
@@ -194,8 +198,8 @@ def _pair(name: str, before: float | None, after: float | None, low: float, high
     ratio = after / before if before and after else None
     return Pair(
         name,
-        _log_x(before, low, high, 0.0, WIDTH) if before else None,
-        _log_x(after, low, high, 0.0, WIDTH) if after else None,
+        _log_x(before, low, high, 8.0, ROW_WIDTH - 8) if before else None,
+        _log_x(after, low, high, 8.0, ROW_WIDTH - 8) if after else None,
         as_latency(before),
         as_latency(after),
         "" if ratio is None else f"{ratio:.2f}×",
@@ -225,22 +229,22 @@ def _curve(shares: Mapping[int, float], low: float, high: float, base: float, to
     points = []
     for index, share in shares.items():
         middle = min(max(2.0 ** ((index + 0.5) / per_octave), low), high)
-        points.append((_log_x(middle, low, high, 0.0, WIDTH), round(base - (base - 26.0) * share / top, 1)))
+        points.append((_log_x(middle, low, high, 0.0, WIDTH), round(base - (base - 40.0) * share / top, 1)))
     path = " L".join(f"{x} {y}" for x, y in points)
     return Curve(f"M{path}", f"M{points[0][0]} {base} L{path} L{points[-1][0]} {base} Z", mark)
 
 
 def _apart(xs: Sequence[float]) -> list[tuple[float, str]]:
     """Where the labels of one or two marks go, so that they do not lie on each other or outside."""
-    if len(xs) == 2 and abs(xs[0] - xs[1]) < 170:
+    if len(xs) == 2 and abs(xs[0] - xs[1]) < 250:
         left_first = xs[0] <= xs[1]
         sides = ["end", "start"] if left_first else ["start", "end"]
-        if min(xs) < 90:
+        if min(xs) < 200:
             sides = ["start", "start"]
-        elif max(xs) > WIDTH - 90:
+        elif max(xs) > WIDTH - 200:
             sides = ["end", "end"]
         return list(zip(xs, sides, strict=True))
-    return [(x, "end" if x > WIDTH - 90 else "start") for x in xs]
+    return [(x, "end" if x > WIDTH - 200 else "start") for x in xs]
 
 
 def _polyline(points: Sequence[tuple[float, float, float]], gap: float) -> str:

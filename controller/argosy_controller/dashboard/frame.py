@@ -57,7 +57,7 @@ def frame_for(
         NavItem("/models", "Models", "models", here == "/models"),
         NavItem("/rollouts", "Rollouts", "rollouts", here == "/rollouts", busy),
         NavItem("/events", "Events", "events", here == "/events"),
-        NavItem("/enrol", "Enrol devices", "key", here == "/enrol"),
+        NavItem("/enrol", "Enrol", "key", here == "/enrol"),
     )
     return Frame(account, form_token, nav, notices_for(status, ending, now), assets_version(), flash)
 

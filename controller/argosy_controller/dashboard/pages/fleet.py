@@ -86,7 +86,7 @@ def page(session: Session, status: StatusView, now: float, selector: str = "*") 
         enrolled=status.devices + status.devices_revoked,
         chart=lines(measured.moments, now - SPAN_S, now, {}),
         under_way=tuple(_rollout(one) for one in open_rollouts),
-        events=tuple(event_line(one, now) for one in reversed(list_events(session, EventQuery(limit=8)))),
+        events=tuple(event_line(one, now) for one in reversed(list_events(session, EventQuery(limit=6)))),
     )
 
 
