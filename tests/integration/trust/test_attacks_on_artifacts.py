@@ -220,4 +220,4 @@ def test_stolen_controller_in_publisher_mode(fleet: Any) -> None:
     own = roles.with_model(targets, "digits", loot[0].public_key, fleet.now)
     _serve_list(fleet, "targets", roles.sign(own, loot).to_bytes())
     with pytest.raises(UnsignedMetadataError):
-        fleet.client().refresh()
+        fleet.client("another").refresh()
