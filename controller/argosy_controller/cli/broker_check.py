@@ -39,7 +39,7 @@ def check_from_folder(data: Path | None, url: str | None) -> list[dict[str, Any]
     with tempfile.TemporaryDirectory(prefix="argosy-check-") as temporary:
         shutil.copytree(folder.ca, Path(temporary) / "ca")
         authority = DeviceAuthority.open(Path(temporary) / "ca", [], time.time)
-        findings = check_broker(address, Path(temporary) / "ca" / "trusted.pem", _issuer(authority))
+        findings = check_broker(address, authority.trusted_path, _issuer(authority))
     return [{"attack": one.attack, "held": one.held, "detail": one.detail} for one in findings]
 
 

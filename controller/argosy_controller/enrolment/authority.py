@@ -110,6 +110,11 @@ class DeviceAuthority:
             return form.spki_sha256(self._active.key.public_key())
 
     @property
+    def trusted_path(self) -> Path:
+        """A file with `ca_pem`."""
+        return self._folder / TRUSTED
+
+    @property
     def crl_path(self) -> Path:
         """The revocation list; `write_crl` makes it."""
         return self._folder / "crl.pem"
