@@ -83,6 +83,7 @@ class Connection:
         self._hear = hear
         self._lock = threading.Lock()
         self._tags: dict[int, Any] = {}
+        self._early: set[int] = set()
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=device, clean_session=False, protocol=mqtt.MQTTv311)
         client.tls_set_context(context)
         client.max_queued_messages_set(_QUEUED)
@@ -104,17 +105,30 @@ class Connection:
         if len(payload) > MAX_PACKET_BYTES - 512:
             _log.error("a message of %d bytes for channel %s is too large and was not sent", len(payload), channel.value)
             return False
-        with self._lock:  # the answer may come before `publish` has returned
-            info = self.client.publish(Topic(self.device, channel).text, payload, qos=_QOS, retain=channel.retained)
-            taken = info.rc == mqtt.MQTT_ERR_SUCCESS
-            if taken and tag is not None:
-                self._tags[info.mid] = tag
-        return taken
+        return self._publish(Topic(self.device, channel).text, payload, channel.retained, tag)
 
     def announce(self, online: bool, at: float) -> None:
         """Says whether the device is online, `at` seconds since 1970."""
         topic, payload = self._presence(online, at)
-        self.client.publish(topic, payload, qos=_QOS, retain=True)
+        self._publish(topic, payload, True, None)
+
+    def _publish(self, topic: str, payload: bytes, retain: bool, tag: Any) -> bool:
+        # No lock of ours is held over `publish`: paho calls `_on_publish` under the lock that `publish` takes.
+        info = self.client.publish(topic, payload, qos=_QOS, retain=retain)
+        if info.rc != mqtt.MQTT_ERR_SUCCESS:
+            return False
+        with self._lock:
+            early = info.mid in self._early
+            self._early.discard(info.mid)
+            if not early:
+                self._tags[info.mid] = tag
+        if early:
+            self._acknowledged(tag)
+        return True
+
+    def _acknowledged(self, tag: Any) -> None:
+        if tag is not None:
+            self._hear(Acknowledged(self.session, tag))
 
     def _presence(self, online: bool, at: float) -> tuple[str, bytes]:
         presence = Presence(device=self.device, online=online, boot=self._boot, at=at)
@@ -137,9 +151,11 @@ class Connection:
 
     def _on_publish(self, client: mqtt.Client, userdata: Any, mid: int, reason: Any, properties: Any) -> None:
         with self._lock:
+            known = mid in self._tags
             tag = self._tags.pop(mid, None)
-        if tag is not None:
-            self._hear(Acknowledged(self.session, tag))
+            if not known:  # the answer came before `publish` returned
+                self._early.add(mid)
+        self._acknowledged(tag)
 
 
 def wait_before(device: str, attempt: int) -> float:

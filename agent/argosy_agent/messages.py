@@ -10,7 +10,7 @@ imports this module, so it imports no numpy and no runtime.
     Discard                                      drops the candidate, also one that is still loading; no answer
     Empty              -> Emptied                the slot serves nothing from now on
     Collect            -> Collected              counts since the last Collect
-    Stop                                         finishes requests in flight and ends; so does closing the channel
+    Stop               -> Collected              finishes requests in flight, hands over the last counts and ends; so does closing the channel
 
 Loads are worked off one after the other; everything else is answered at once, also while something loads.
 """

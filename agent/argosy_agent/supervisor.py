@@ -69,7 +69,8 @@ _RENEW_CHECK_S = 600.0
 _REFRESH_S = 86400.0
 _LONGEST_RESTART_S = 30.0
 _QUIET_S = 60.0
-_STOP_S = 4.0
+_STOP_S = 4.5
+_WORKER_STOP_S = 2.8
 
 
 def run_agent(folder: StateFolder, settings: Settings, stopping: Callable[[], bool]) -> None:
@@ -386,7 +387,7 @@ class Supervisor:
         self._notify.stopping()
         if self._servant:
             servant, self._servant = self._servant, None
-            servant.stop(2.0)
+            servant.stop(_WORKER_STOP_S)
         self._drain()
         self._device.on_counts(dropped_counts(self._folder.dropped_counts))
         self._close_windows()
@@ -414,7 +415,7 @@ class Supervisor:
             return
         self._send_spooled()
         connection.announce(online=False, at=self._clock.now())
-        while len(self._spool) and self._link.connection is connection and time.monotonic() < deadline - 1.5:
+        while len(self._spool) and self._link.connection is connection and time.monotonic() < deadline - 0.7:
             self._send_spooled()
             time.sleep(0.02)
             self._drain()

@@ -6,6 +6,7 @@ Exit codes: 0 stopped or the supervisor is gone, 2 wrong arguments, 5 the endpoi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import socket
 import sys
@@ -13,10 +14,13 @@ from collections.abc import Sequence
 
 from argosy.errors import ArgosyError, InvalidInput
 from argosy_agent.children import Limits, confine
-from argosy_agent.messages import Channel, NotReady, Order, Ready
+from argosy_agent.messages import Channel, Collect, NotReady, Order, Ready
 from argosy_agent.serving.endpoint import Endpoint, parse_endpoint
 from argosy_agent.serving.oip import Application
 from argosy_agent.worker.slots import Slots
+
+#: How long requests in flight may take once the end was asked for, in seconds; the agent as a whole has five.
+_PATIENCE_S = 1.5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     slots.start()
     channel.send(Ready(endpoint=endpoint.url, pid=os.getpid()))
     serve(channel, slots)
-    endpoint.stop()
+    endpoint.stop(_PATIENCE_S)
+    with contextlib.suppress(OSError):  # the supervisor is gone, and nobody counts any more
+        slots.obey(Collect())
     return 0
 
 

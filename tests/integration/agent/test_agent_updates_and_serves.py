@@ -11,17 +11,9 @@ import numpy as np
 import pytest
 from agent_process import AgentProcess, agent_command
 from fleet_double import FleetDouble, wait_for
-from small_models import constant_bytes, write_onnx_variant
-
-from argosy.protocol.desired import SlotContent
+from versions import version
 
 pytestmark = pytest.mark.integration
-
-
-def version(fleet: FleetDouble, folder: Path, number: int) -> SlotContent:
-    """A version whose answers tell its number."""
-    where = folder / f"v{number}"
-    return fleet.register(where, write_onnx_variant(where, constant_bytes(number), version=number))
 
 
 def test_takes_a_version_serves_it_and_takes_the_next(

@@ -13,7 +13,7 @@ from typing import Any
 
 from fleet_double import FleetDouble, wait_for
 
-_DEVICE = Path(__file__).parents[3] / ".venv-device" / "bin" / "python"
+_DEVICE = Path(__file__).parents[2] / ".venv-device" / "bin" / "python"
 PYTHON = str(_DEVICE) if _DEVICE.exists() else sys.executable
 
 
