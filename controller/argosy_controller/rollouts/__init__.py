@@ -1,0 +1,1 @@
+"""Rollouts: who gets a version next, and why."""

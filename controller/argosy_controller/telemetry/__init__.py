@@ -1,0 +1,1 @@
+"""What the devices measured: windows kept, and the questions asked of them."""
