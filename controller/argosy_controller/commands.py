@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from argosy.protocol.desired import Gates
 from argosy.protocol.enrolment import Enrolled, EnrolRequest, RenewRequest, TokenLine, TrustAnchors, write_line
 from argosy_controller.accounts import audit, credentials
 from argosy_controller.enrolment import devices as enrolment
@@ -18,10 +19,11 @@ from argosy_controller.fleet.desired import withdraw
 from argosy_controller.parts import Parts
 from argosy_controller.registry.bundle import Bundle, read_bundle
 from argosy_controller.registry.register import next_number, publish
+from argosy_controller.rollouts import commands as rollouts
 from argosy_controller.signing.publisher import SignedTargets
 from argosy_controller.staging import StagedView, describe
 from argosy_controller.views.models import VersionView, one_version
-from argosy_controller.views.rollouts import RolloutView
+from argosy_controller.views.rollouts import RolloutView, one_rollout
 from argosy_controller.views.tokens import NewTokenView
 
 
@@ -217,7 +219,28 @@ def start_rollout(parts: Parts, account: str, wanted: RolloutWish) -> RolloutVie
         NotFound: there is no such version.
         Conflict: it stands against a rollout under way.
     """
-    return RolloutView()
+    now = parts.clock()
+    gates = Gates(window_s=wanted.health_window_s)
+    with parts.database.write() as session:
+        number = rollouts.start_rollout(
+            session,
+            wanted.model,
+            wanted.version,
+            wanted.slot,
+            wanted.selector,
+            wanted.stages,
+            gates,
+            wanted.deadline_s,
+            account,
+            now,
+        )
+        shares = ",".join(f"{100 * share:g}%" for share in wanted.stages)
+        audit.record(
+            session, now, account, "rollout.start", f"rollout {number}", f"{wanted.model}@{wanted.version} to {wanted.selector} in {shares}"
+        )
+        view = one_rollout(session, number)
+    parts.reconciler.wake()
+    return view
 
 
 def change_rollout(parts: Parts, account: str, rollout: int, change: str) -> RolloutView:
@@ -230,4 +253,13 @@ def change_rollout(parts: Parts, account: str, rollout: int, change: str) -> Rol
         NotFound: there is no such rollout.
         Conflict: it has ended.
     """
-    return RolloutView()
+    now = parts.clock()
+    with parts.database.write() as session:
+        _CHANGES[change](session, rollout, account, now)
+        audit.record(session, now, account, f"rollout.{change}", f"rollout {rollout}")
+        view = one_rollout(session, rollout)
+    parts.reconciler.wake()
+    return view
+
+
+_CHANGES = {"pause": rollouts.pause, "resume": rollouts.resume, "abort": rollouts.abort}

@@ -7,8 +7,8 @@ import re
 from argosy.errors import InvalidInput
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhd])")
-_SHARE = re.compile(r"\d{1,3}(?:\.\d{1,6})?%")
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhd])", re.ASCII)
+_SHARE = re.compile(r"\d{1,3}(?:\.\d{1,6})?%", re.ASCII)
 _LONGEST_S = 10 * 366 * 86400.0
 MOST_STAGES = 20
 

@@ -41,7 +41,9 @@ def build(
     publisher_key: str | None,
     no_register: bool,
 ) -> None:
-    """Train or load, compress, convert and measure a task's model, and register it as the next version.
+    """Build a model's variants from a task, and register them as a version.
+
+    The task's model is trained or loaded, compressed, converted and measured as the recipe says.
 
     A goal of the recipe that is not met stops it with a table that says which and by how much (exit code 10).
     """

@@ -74,6 +74,11 @@ _EVENTS = {
     "proved": "",
     "accepted": "",
     "started": "",
+    "rollout-started": "info",
+    "rollout-finished": "ok",
+    "rollout-paused": "warn",
+    "rollout-aborted": "bad",
+    "rollout-resumed": "info",
 }
 _SLOTS = {"serving": "ok", "starting": "busy", "empty": "", "failed": "bad"}
 

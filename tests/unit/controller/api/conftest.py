@@ -1,0 +1,121 @@
+"""Both HTTP applications over real parts; only the broker, the link to it and the reconciler are stand-ins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from argosy_controller.accounts.passwords import ensure_admin
+from argosy_controller.api.app import operators_app
+from argosy_controller.broker import RunningBroker
+from argosy_controller.db.engine import open_database
+from argosy_controller.devices_api.app import devices_app
+from argosy_controller.enrolment.authority import DeviceAuthority
+from argosy_controller.fleet.desired import DesiredWriter
+from argosy_controller.folder import Endpoints, prepare
+from argosy_controller.parts import Parts
+from argosy_controller.registry.store import ArtifactStore
+from argosy_controller.settings import Settings
+from argosy_controller.signing.repository import TufRepository
+from argosy_controller.staging import Staging
+
+
+class SilentBroker(RunningBroker):
+    """Remembers who was revoked."""
+
+    kind = "silent"
+    address = ("127.0.0.1", 8883)
+
+    def __init__(self) -> None:
+        self.revoked: list[str] = []
+
+    def alive(self) -> bool:
+        return True
+
+    def ensure(self) -> bool:
+        return False
+
+    def revoke(self, names: Collection[str]) -> str | None:
+        self.revoked += names
+        return None
+
+    def stop(self) -> None:
+        pass
+
+
+@dataclass
+class Waker:
+    """Stands in for the link and the reconciler."""
+
+    woken: int = 0
+    listening_since: float | None = 1.0
+    calls: list[str] = field(default_factory=list)
+
+    def wake(self) -> None:
+        self.woken += 1
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    folder = prepare(tmp_path / "fleet")
+    folder.uploads.mkdir()
+    database = open_database(folder.database)
+    now = time.time()
+    with database.write() as session:
+        ensure_admin(session, folder, now)
+    repository = TufRepository.create(folder.tuf, folder.keys, folder.offline_keys, now)
+    link: Any = Waker()
+    reconciler: Any = Waker()
+    urls = {name: f"https://127.0.0.1:1/{name}" for name in ("dashboard", "mqtt", "tuf_metadata", "tuf_targets")}
+    yield Parts(
+        folder=folder,
+        endpoints=Endpoints(pid=1, api="http://testserver/api/v1", device_api="https://127.0.0.1:8443", **urls),
+        database=database,
+        store=ArtifactStore(folder.artifacts),
+        authority=DeviceAuthority.create(folder.ca, ["127.0.0.1"], time.time),
+        repository=repository,
+        staging=Staging(folder.uploads),
+        broker=SilentBroker(),
+        link=link,
+        reconciler=reconciler,
+        writer=DesiredWriter(repository.repository_id, repository.director_signer, lambda: repository.timestamp_version),
+        broker_address=("127.0.0.1", 8883),
+        clock=time.time,
+        monotonic=time.monotonic,
+    )
+    database.close()
+
+
+@pytest.fixture
+def operators(parts: Parts) -> Iterator[TestClient]:
+    app = operators_app(parts, Settings(data=parts.folder.root))
+    with TestClient(app, base_url="http://127.0.0.1", follow_redirects=False, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def api(operators: TestClient, parts: Parts) -> TestClient:
+    """With the local operator's token."""
+    operators.headers["Authorization"] = f"Bearer {parts.folder.admin_token.read_text().strip()}"
+    return operators
+
+
+@pytest.fixture
+def devices(parts: Parts) -> Iterator[TestClient]:
+    with TestClient(devices_app(parts), base_url="https://127.0.0.1", raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def browser(operators: TestClient, parts: Parts) -> TestClient:
+    """Signed in."""
+    operators.headers["Origin"] = "http://127.0.0.1"
+    answer = operators.post("/login", data={"name": "admin", "password": parts.folder.admin_password.read_text().strip(), "next": "/"})
+    assert answer.status_code == 303
+    return operators
