@@ -47,7 +47,11 @@ def test_kill_in_a_phase_still_reaches_the_new_version(
     children = _children(agent.pid)
     # The record is written before anything is done, so the phase is seen on disk; a fast one may be over already.
     broker.wish("dev", {"tiny": two}, Gates(window_s=1.5))
-    wait_for(lambda: agent.record("tiny").get("phase", {}).get("type") == phase or agent.record("tiny").get("serving", {}).get("confirmed") is False)
+    wait_for(
+        lambda: (
+            agent.record("tiny").get("phase", {}).get("type") == phase or agent.record("tiny").get("serving", {}).get("confirmed") is False
+        )
+    )
     agent.kill()
     wait_for(lambda: not any(_is_alive(pid) for pid in children), what="worker and probe die with the supervisor")
     broker.faults.trickle = 0.0
