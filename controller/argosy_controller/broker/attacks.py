@@ -1,18 +1,30 @@
-"""Tries every attack on a broker that DESIGN.md section 5 says must fail, by name, on any broker by address."""
+"""Tries every attack on a broker that DESIGN.md section 5 says must fail, by name, on any broker by address.
+
+Each attack has two throwaway devices to itself, a victim and `mallory`, whose certificates are real: the danger is an
+enrolled device that was taken over, not a stranger. One attack is none: a legitimate device must be served, so that a
+broker that refuses everybody does not pass.
+"""
 
 from __future__ import annotations
 
+import secrets
+import tempfile
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from argosy_controller.broker.scene import Breach, ClientFiles, Issue, Observer, Scene
+from argosy_controller.broker.tricks import ATTACKS
+from argosy_controller.broker.wire import Closed
 
-@dataclass(frozen=True)
-class ClientFiles:
-    """PEM files of one client certificate."""
+__all__ = ["ATTACK_NAMES", "ClientFiles", "Finding", "Issue", "check_broker"]
 
-    certificate: Path
-    key: Path
+#: The names of all attacks, in the order in which they are reported.
+ATTACK_NAMES = tuple(ATTACKS)
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -22,7 +34,7 @@ class Finding:
     Attributes:
         attack: its stable name, for example `last-will-on-anothers-topic`.
         held: whether the broker withstood it.
-        detail: one sentence: what was tried and what was seen.
+        detail: one sentence: what was seen.
     """
 
     attack: str
@@ -30,21 +42,50 @@ class Finding:
     detail: str
 
 
-#: Makes a throwaway client certificate with this common name, signed by the device CA.
-Issue = Callable[[str], ClientFiles]
-
-
 def check_broker(
-    address: tuple[str, int], ca: Path, issue: Issue, observer: ClientFiles | None = None, patience_s: float = 100.0
+    address: tuple[str, int], ca: Path, issue: Issue, observer: ClientFiles | None = None, patience_s: float = 100.0, settle_s: float = 0.7
 ) -> list[Finding]:
-    """Tries all attacks; takes at most `patience_s` and a few seconds, most of it waiting for a half-open connection to be cut.
+    """Tries all attacks at once; ends when a half-open connection was cut, after `patience_s` at the latest.
 
     Args:
         address: host and port.
         ca: PEM certificate of the device CA.
-        issue: gives throwaway identities (`argosy-check-...`); called some ten times.
+        issue: gives throwaway identities (`argosy-check-...`); called some forty times, one call at a time.
         observer: the controller's own client certificate. With it, more is seen (writes to topics that only the controller reads), but it takes
             the controller's place at the broker meanwhile: leave it out while a controller is connected.
-        patience_s: how long a half-open connection may live.
+        patience_s: how long a half-open connection may live, in seconds.
+        settle_s: how long to wait for what must not come, in seconds; more on a slow network.
     """
-    raise NotImplementedError
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        try:
+            watcher = stack.enter_context(Observer.open(address, ca, observer)) if observer else None
+        except Closed as error:
+            return [Finding(name, False, f"not tried: the broker does not serve the controller ({error})") for name in ATTACKS]
+        one_at_a_time = _locked(issue)
+
+        def attempt(name: str) -> Finding:
+            scene = Scene(address, ca, one_at_a_time, folder, secrets.token_hex(4), watcher, patience_s, settle_s)
+            return _attempt(name, ATTACKS[name], scene)
+
+        return list(stack.enter_context(ThreadPoolExecutor(_AT_ONCE)).map(attempt, ATTACKS))
+
+
+def _attempt(name: str, attack: Callable[[Scene], str], scene: Scene) -> Finding:
+    with scene:
+        try:
+            return Finding(name, True, attack(scene))
+        except Breach as breach:
+            return Finding(name, False, str(breach))
+        except Closed as error:
+            return Finding(name, False, f"not tried to the end: the broker does not serve a legitimate device ({error})")
+
+
+def _locked(issue: Issue) -> Issue:
+    lock = threading.Lock()
+
+    def issue_alone(name: str) -> ClientFiles:
+        with lock:
+            return issue(name)
+
+    return issue_alone

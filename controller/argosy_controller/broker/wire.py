@@ -77,10 +77,10 @@ def split_frame(data: bytes | bytearray) -> tuple[int, bytes, int] | None:
     return None
 
 
-def connect_packet(client_id: str, clean: bool, keep_alive_s: int, will: Will | None) -> bytes:
-    """CONNECT (section 3.1), without user name and password: the certificate says who we are."""
-    flags = (0x02 if clean else 0) | ((0x0C | (0x20 if will.retain else 0)) if will else 0)
-    tail = text(will.topic) + text(will.payload) if will else b""
+def connect_packet(client_id: str, clean: bool, keep_alive_s: int, will: Will | None, user: str = "") -> bytes:
+    """CONNECT (section 3.1), with a user name only if given: the certificate says who we are."""
+    flags = (0x02 if clean else 0) | ((0x0C | (0x20 if will.retain else 0)) if will else 0) | (0x80 if user else 0)
+    tail = (text(will.topic) + text(will.payload) if will else b"") + (text(user) if user else b"")
     return packet(0x10, text("MQTT") + bytes([4, flags]) + keep_alive_s.to_bytes(2, "big") + text(client_id) + tail)
 
 
@@ -105,6 +105,7 @@ class Wire:
 
     def __init__(self, stream: socket.socket) -> None:
         self._stream = stream
+        self._stream.settimeout(_TIMEOUT_S)
         self._buffer = bytearray()
         self._last_id = 0
         self.session_present = False
@@ -122,9 +123,9 @@ class Wire:
                 raw.close()
             raise Closed(str(error)) from error
 
-    def connect(self, client_id: str, clean: bool = True, keep_alive_s: int = 60, will: Will | None = None) -> Wire:
+    def connect(self, client_id: str, clean: bool = True, keep_alive_s: int = 60, will: Will | None = None, user: str = "") -> Wire:
         """Sends CONNECT and waits for its answer. Raises Closed when refused."""
-        self.send(connect_packet(client_id, clean, keep_alive_s, will))
+        self.send(connect_packet(client_id, clean, keep_alive_s, will, user))
         answer = self._until(CONNACK)
         if len(answer) != 2 or answer[1] != 0:
             raise Closed(f"CONNECT refused with code {answer[1] if len(answer) > 1 else '?'}")
