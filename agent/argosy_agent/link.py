@@ -94,6 +94,9 @@ class Connection:
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
+        # A TLS socket bears one thread at a time. Without this, paho would write from whichever thread publishes; with an event loop
+        # of ours registered, it only queues and wakes the loop, which is the thread that reads.
+        client.on_socket_register_write = lambda client, userdata, sock: None
         self.client = client
 
     def publish(self, channel: Channel, payload: bytes, tag: Any = None) -> bool:

@@ -141,6 +141,9 @@ class Link:
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
+        # A TLS socket bears one thread at a time. Without this, paho would write from whichever thread publishes; with an event loop
+        # of ours registered, it only queues and wakes the network thread.
+        client.on_socket_register_write = lambda client, userdata, sock: None
         return client
 
     def _run_network(self) -> None:
