@@ -142,5 +142,28 @@ def predict(slot: str, source: Path, state: Path, as_json: bool) -> None:
     click.echo(asking.predict(StateFolder(state), slot, source, as_json=as_json))
 
 
+@cli.command()
+@click.argument("line")
+@_STATE
+@click.option("--devices", type=click.IntRange(1, 5000), required=True, help="How many; the token needs as many uses.")
+@click.option("--prefix", default="sim-", show_default=True, help="Of the devices' names.")
+@click.option("--rounds", type=click.IntRange(1), default=1, show_default=True, help="End when every device confirmed so many generations.")
+@click.option("--timeout", default="10m", show_default=True, help="End after this time at the latest.")
+def simulate(line: str, state: Path, devices: int, prefix: str, rounds: int, timeout: str) -> int:
+    """Plays many devices in one process, for measuring a fleet; prints one JSON summary.
+
+    Real are enrolment, TLS, MQTT, signatures, TUF and the updater; downloads, probe and worker are simulated. Once every
+    device is connected, a line 'ready' goes to stderr.
+    """
+    from argosy_agent.enrol import read_token
+    from argosy_agent.settings import parse_duration
+    from argosy_agent.simulate.running import simulate as play
+
+    stop = _StopSignal()
+    found, complete = play(read_token(line), state, devices, prefix, rounds, parse_duration(timeout), stop.came)
+    click.echo(found)
+    return 0 if complete else 3
+
+
 if __name__ == "__main__":
     main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 
@@ -100,7 +101,7 @@ def test_metadata_that_does_not_come_is_asked_for_with_growing_waits(device: Dev
             device.on_metadata_failed(None, "no network", None, times(second)) if device._metadata.asked else None
         if RefreshMetadata in kinds(device.tick(times(second))):
             asked.append(second)
-    waits = [later - earlier for earlier, later in zip(asked, asked[1:], strict=False)]
+    waits = [later - earlier for earlier, later in itertools.pairwise(asked)]
     assert waits == sorted(waits)
     assert 4 <= len(asked) <= 10
 
