@@ -1,6 +1,6 @@
 """The tail of in-process requests while versions swap, against steady serving; and that no request fails.
 
-One thread asks without pause; another loads the other version beside, at lowest priority, and swaps, as the worker and
+One thread asks without pause; another loads the other version beside, at low priority, and swaps, as the worker and
 argosy_agent.Slot do. Three things: p99 with a swap every second, p99 while loads run back to back (nothing but swaps: the
 worst that can be), and a long run with a swap every second in which every answer is checked.
 """
@@ -22,7 +22,7 @@ from alternating import interval_text, median_ratio, percentile
 from record import Figure, leave, write
 
 from argosy_agent.serving.handle import Handle
-from argosy_agent.serving.loading import load_model, lower_this_thread
+from argosy_agent.serving.loading import load_beside, load_model
 
 AIM = "at most 1.1x"
 X = {"x": np.zeros((1, 1, 28, 28), np.float32)}
@@ -38,10 +38,9 @@ class Swapper:
         self.swaps = 0
 
     def _run(self) -> None:
-        lower_this_thread()
         while not self._stop.is_set():
             folder, content = self._variants[self.swaps % 2]
-            self._handle.swap(load_model(folder, "onnxruntime", content))
+            self._handle.swap(load_beside(folder, "onnxruntime", content))
             self.swaps += 1
             self._stop.wait(self._pause_s)
             self._handle.release()

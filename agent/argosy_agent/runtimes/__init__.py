@@ -51,6 +51,11 @@ def choose(model_format: str, runtimes: list[Runtime]) -> str:
     raise Unavailable(f"no runtime on this device runs the format {model_format!r} (installed: {here}): install one that does")
 
 
+def lets_others_run(runtime: str) -> bool:
+    """Whether other Python threads run while this runtime loads a model: TFLite keeps the interpreter lock (measured)."""
+    return runtime == "onnxruntime"
+
+
 def load(folder: Path, card: Card, runtime: str, threads: int = 1, copies: int = 1) -> Session:
     """Loads a variant.
 

@@ -1,4 +1,4 @@
-"""From a variant's folder to a model that is warm; meant for a thread of low priority beside the serving ones."""
+"""From a variant's folder to a model that is warm, beside what serves."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from argosy.errors import InvalidInput
@@ -20,7 +21,8 @@ from argosy_agent.serving.handle import Model
 #: Warming stops after this many runs or this many seconds, whichever is first.
 _WARM_RUNS = 16
 _WARM_S = 1.0
-LOWEST_PRIORITY = 19
+#: Niceness of a thread that loads beside: at 19 it starves on a busy device, and whatever it holds then keeps requests waiting.
+LOADER_NICENESS = 10
 
 
 def read_card(folder: Path) -> Card:
@@ -40,7 +42,37 @@ def read_card(folder: Path) -> Card:
     return from_json(Card, raw)
 
 
-def load_model(folder: Path, runtime: str, content: SlotContent, threads: int = 1, copies: int = 1) -> Model:
+def load_beside(folder: Path, runtime: str, content: SlotContent, threads: int = 1, copies: int = 1) -> Model:
+    """As `load_model`, in a thread of its own with less priority than the serving ones; the calling thread waits.
+
+    Priority stays as it is for a runtime that loads with the interpreter lock held: requests wait for the end of such a load,
+    so it must not wait for others.
+    """
+    loaded: list[Model] = []
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            loaded.append(load_model(folder, runtime, content, threads, copies, about_to_load=_lower_if_harmless))
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="load", daemon=True)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return loaded[0]
+
+
+def load_model(
+    folder: Path,
+    runtime: str,
+    content: SlotContent,
+    threads: int = 1,
+    copies: int = 1,
+    about_to_load: Callable[[str], None] = lambda _: None,
+) -> Model:
     """Loads a variant and runs its golden probes a few times, so that the first request finds it warm.
 
     Answers are not compared: the probe process did that.
@@ -49,6 +81,7 @@ def load_model(folder: Path, runtime: str, content: SlotContent, threads: int = 
         runtime: a name from `runtimes.available`; empty for the first that runs the card's format.
         content: what the folder must hold.
         threads, copies: as `runtimes.load`.
+        about_to_load: called with the runtime's name before the work begins.
 
     Raises:
         InvalidInput, Unavailable, ModelFailed: as `runtimes.load` and `Session.run`, or the folder holds something else.
@@ -60,6 +93,7 @@ def load_model(folder: Path, runtime: str, content: SlotContent, threads: int = 
             f"{folder} holds {card.model}@{card.version} {card.variant}, not {content.model}@{content.version} {content.variant}"
         )
     name = runtime or runtimes.choose(card.format, runtimes.available())
+    about_to_load(name)
     model = Model(content, card, runtimes.load(folder, card, name, threads, copies), name)
     _warm(model, folder)
     return model
@@ -74,11 +108,8 @@ def _warm(model: Model, folder: Path) -> None:
         model.session.run(inputs)
 
 
-def lower_this_thread() -> None:
-    """Gives the calling thread the lowest priority, on Linux, where priorities belong to threads; elsewhere nothing.
-
-    A load then takes only what the serving threads leave; it cannot be undone without privileges, so use a thread of its own.
-    """
-    if sys.platform == "linux":
+def _lower_if_harmless(runtime: str) -> None:
+    """Lowers the calling thread, on Linux, where priorities belong to threads; without privileges it cannot be undone."""
+    if sys.platform == "linux" and runtimes.lets_others_run(runtime):
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOADER_NICENESS)

@@ -20,7 +20,7 @@ from argosy.protocol.desired import SlotContent
 from argosy_agent.runtimes.session import Array
 from argosy_agent.serving.dropped import Dropper
 from argosy_agent.serving.handle import Handle, Model
-from argosy_agent.serving.loading import load_model, lower_this_thread
+from argosy_agent.serving.loading import load_beside
 
 STATE_VARIABLE = "ARGOSY_STATE"
 _MAX_BYTES = 1 << 16
@@ -63,7 +63,7 @@ class Slot:
         copies: int = 1,
         poll_s: float = 0.5,
         report_s: float = 1.0,
-        load: Callable[..., Model] = load_model,
+        load: Callable[..., Model] = load_beside,
     ) -> None:
         self.name = check_name("slot", name)
         self._state = _state_folder(state)
@@ -131,8 +131,7 @@ class Slot:
             self._start()
 
     def _follow(self) -> None:
-        """The daemon thread: looks, loads beside at lowest priority, swaps, releases, reports."""
-        lower_this_thread()
+        """The daemon thread: looks, loads beside, swaps, releases, reports."""
         waited = 0.0
         while not self._closing.wait(self._poll_s):
             waited += self._poll_s

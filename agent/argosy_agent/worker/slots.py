@@ -15,7 +15,7 @@ from argosy.errors import ArgosyError, Unavailable
 from argosy.protocol.refusals import Refusal
 from argosy_agent.messages import Collect, Collected, Discard, Emptied, Empty, Load, Loaded, LoadFailed, Order, Stop, Swap, Swapped
 from argosy_agent.serving.handle import Handle, Model
-from argosy_agent.serving.loading import load_model, lower_this_thread
+from argosy_agent.serving.loading import load_beside
 
 #: How often counts are folded, in seconds; it bounds their memory to 8 bytes a request in that time.
 _FOLD_S = 1.0
@@ -109,7 +109,6 @@ class Slots:
             return self._candidates.pop(slot, None)
 
     def _load_all(self) -> None:
-        lower_this_thread()
         while True:
             answer = self._load_one(self._ordered.get())
             if answer is not None:
@@ -121,7 +120,7 @@ class Slots:
         if self._candidates.get(order.slot) is not candidate:
             return None
         try:
-            model = load_model(Path(order.folder), order.runtime, order.content, self._threads, self._copies)
+            model = load_beside(Path(order.folder), order.runtime, order.content, self._threads, self._copies)
         except Exception as error:
             return self._load_failed(candidate, error)
         with self._changing:
