@@ -258,13 +258,11 @@ def certificate_identity(connection: ssl.SSLObject | None) -> tuple[str, int]:
     return names[0], int(facts["serialNumber"], 16)
 
 
-def server_context(ca: str, certificate: str, key: str) -> ssl.SSLContext:
-    """TLS 1.2 or later that takes only clients with a certificate of `ca`, and never resumes: a resumed session is not checked again."""
+def server_context() -> ssl.SSLContext:
+    """TLS 1.2 or later that takes only clients with a certificate, and never resumes: a resumed session is not checked again."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(ca)
-    context.load_cert_chain(certificate, key)
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
     return context

@@ -1,7 +1,7 @@
 """The embedded broker's process: `python -m argosy_controller.broker.amqtt_server CONFIG.json`.
 
 CONFIG.json holds `host`, `port` and the PEM paths `ca`, `certificate`, `key`, `crl` (or null). On standard input a line `revoke` means:
-read the CRL again and end the sessions of revoked certificates; the answer on standard output is one JSON line, `{"error": null}` or
+read certificates and CRL again and end the sessions of revoked certificates; the answer on standard output is one JSON line, `{"error": null}` or
 a sentence. The end of standard input ends the broker: its controller is gone.
 """
 
@@ -12,55 +12,46 @@ import json
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-
+from argosy.errors import InvalidInput
 from argosy_controller.broker.amqtt_hardened import HardBroker, server_context
-
-
-def revoked_serials(crl: Path | None, ca: Path) -> frozenset[int]:
-    """The serial numbers on the list.
-
-    Raises:
-        OSError: a file cannot be read.
-        ValueError: it is no list of revoked certificates, or not signed by `ca`.
-    """
-    if crl is None:
-        return frozenset()
-    listed = x509.load_pem_x509_crl(crl.read_bytes())
-    authority = x509.load_pem_x509_certificate(ca.read_bytes())
-    if not listed.is_signature_valid(authority.public_key()):  # type: ignore[arg-type]
-        raise ValueError(f"{crl} is not signed by {ca}")
-    return frozenset(entry.serial_number for entry in listed)
+from argosy_controller.broker.revocations import revoked_serials
 
 
 async def serve(config: dict[str, Any]) -> None:
     """Runs the broker until SIGTERM, or until standard input ends."""
     ca, crl = Path(config["ca"]), Path(config["crl"]) if config["crl"] else None
-    context = server_context(config["ca"], config["certificate"], config["key"])
-    broker = HardBroker(config["host"], config["port"], context, revoked_serials(crl, ca))
+    context = server_context()
+
+    def load() -> frozenset[int]:
+        context.load_verify_locations(ca)
+        context.load_cert_chain(config["certificate"], config["key"])
+        return revoked_serials(crl, ca) if crl else frozenset()
+
+    broker = HardBroker(config["host"], config["port"], context, load())
     await broker.start()
     loop = asyncio.get_running_loop()
-    orders = loop.create_task(_take_orders(broker, crl, ca))
+    orders = loop.create_task(_take_orders(broker, load))
     loop.add_signal_handler(signal.SIGTERM, orders.cancel)
     await asyncio.wait([orders])
     logging.disable()  # No farewell to clients: nothing is stored, and they find out at once when the process ends.
 
 
-async def _take_orders(broker: HardBroker, crl: Path | None, ca: Path) -> None:
+async def _take_orders(broker: HardBroker, load: Callable[[], frozenset[int]]) -> None:
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
         if line.strip() == b"revoke":
-            print(json.dumps({"error": await _revoke(broker, crl, ca)}), flush=True)
+            print(json.dumps({"error": await _revoke(broker, load)}), flush=True)
 
 
-async def _revoke(broker: HardBroker, crl: Path | None, ca: Path) -> str | None:
+async def _revoke(broker: HardBroker, load: Callable[[], frozenset[int]]) -> str | None:
     try:
-        await broker.revoke(revoked_serials(crl, ca))
-    except (OSError, ValueError, asyncio.TimeoutError) as error:
+        await broker.revoke(load())
+    except (OSError, InvalidInput, asyncio.TimeoutError) as error:
         return f"{error or type(error).__name__}"
     return None
 

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import sys
+import time
 from collections.abc import Collection
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class EmbeddedBroker(ChildBroker):
         with self._lock:
             if self._tls.crl is None:
                 raise InvalidInput("the broker was started without a list of revoked certificates: start it with one")
-            error = self._order(b"revoke\n")
+            error = self._order(b"revoke\n") if self.alive() else None
         if error:
             raise Unavailable(f"the broker could not take over the list of revoked certificates ({error}): write it again, and try again")
         return None
@@ -44,14 +45,24 @@ class EmbeddedBroker(ChildBroker):
     def _order(self, line: bytes) -> str | None:
         """Sends one order; returns the error in the answer."""
         process = self._process
-        if process is None or process.stdin is None or process.stdout is None or process.poll() is not None:
-            raise Unavailable("the broker is not running, so nobody is connected: it reads the list of revoked certificates when it starts")
+        if process is None or process.stdin is None or process.stdout is None:
+            return None
         try:
             process.stdin.write(line)
             process.stdin.flush()
-            if not select.select([process.stdout], [], [], _ANSWER_TIMEOUT_S)[0]:
-                raise Unavailable(f"the broker does not answer its controller after {_ANSWER_TIMEOUT_S:.0f} s: its log is {self.log}")
-            answer = json.loads(os.read(process.stdout.fileno(), 65536))
-        except (OSError, ValueError) as error:
+            answer = json.loads(self._line(process.stdout.fileno()))
+        except (OSError, EOFError, ValueError) as error:
             raise Unavailable(f"the broker does not answer its controller ({error}): its log is {self.log}") from error
         return None if answer["error"] is None else str(answer["error"])
+
+    def _line(self, pipe: int) -> bytes:
+        """One line of the child's standard output."""
+        deadline, data = time.monotonic() + _ANSWER_TIMEOUT_S, b""
+        while not data.endswith(b"\n"):
+            if not select.select([pipe], [], [], max(deadline - time.monotonic(), 0))[0]:
+                raise TimeoutError(f"not within {_ANSWER_TIMEOUT_S:.0f} s")
+            chunk = os.read(pipe, 65536)
+            if not chunk:
+                raise EOFError("it has ended")
+            data += chunk
+        return data

@@ -9,15 +9,15 @@ import signal
 import socket
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cryptography import x509
-
-from argosy.errors import InvalidInput, Unavailable
+from argosy.errors import InvalidInput
 from argosy.topics import MAX_PACKET_BYTES
 from argosy_controller.broker import rules
 from argosy_controller.broker.child import ChildBroker
+from argosy_controller.broker.revocations import newest_date
 from argosy_controller.broker.running import BrokerTls
 from argosy_controller.broker.wire import CONNACK, Closed, connect_packet, split_frame
 
@@ -81,6 +81,14 @@ def configuration(folder: Path, host: str, port: int, tls: BrokerTls) -> str:
     return "\n".join([*lines, ""])
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """What the running mosquitto has read: the trusted CAs, and when its CRL was made."""
+
+    ca: bytes
+    crl: datetime | None
+
+
 class MosquittoBroker(ChildBroker):
     """A mosquitto child."""
 
@@ -90,40 +98,40 @@ class MosquittoBroker(ChildBroker):
         super().__init__(folder, host, port)
         self._executable = executable
         self._tls = tls
-        self._loaded: datetime | None = None
+        self._loaded: _Loaded | None = None
 
     def program(self) -> list[str]:
         self.write("mosquitto.conf", configuration(self.folder, *self.address, self._tls))
         self.write("acl.txt", rules.mosquitto_acl())
-        self._loaded = self._crl_date() if self._tls.crl else None
+        self._loaded = self._read_files()
         return [str(self._executable), "-c", str(self.folder / "mosquitto.conf")]
 
     def revoke(self, names: Collection[str]) -> str | None:
         with self._lock:
             if self._tls.crl is None:
                 raise InvalidInput("the broker was started without a list of revoked certificates: start it with one")
-            if not self.alive():
-                raise Unavailable(
-                    "the broker is not running, so nobody is connected: it reads the list of revoked certificates when it starts"
-                )
-            self._reload()
-            try:
-                for name in names:
-                    self._end_session(name)
-            except (OSError, Closed):
-                self.restart()
+            if self.alive():
+                self._reload()
+                try:
+                    for name in names:
+                        self._end_session(name)
+                except (OSError, Closed):
+                    self.restart()
         return None
 
     def _reload(self) -> None:
-        """Makes mosquitto read the CRL again.
+        """Makes mosquitto read its files again.
 
-        SIGHUP adds the new list beside the old one, and OpenSSL prefers the younger by whole seconds: a list of the same second
-        would be ignored, so then, and when no answer comes, a restart.
+        SIGHUP adds the new CRL beside the old one, and OpenSSL prefers the younger by whole seconds: a list of the same second
+        would be ignored, so then a restart. So too when the trusted CAs changed, which no signal makes it read, or when no answer comes.
         """
-        date = self._crl_date()
-        if self._loaded is None or date <= self._loaded or not self._reloads():
+        last, now = self._loaded, self._read_files()
+        if last is None or now.ca != last.ca or now.crl is None or last.crl is None or now.crl <= last.crl or not self._reloads():
             self.restart()
-        self._loaded = date
+        self._loaded = now
+
+    def _read_files(self) -> _Loaded:
+        return _Loaded(self._tls.ca.read_bytes(), newest_date(self._tls.crl) if self._tls.crl else None)
 
     def _reloads(self) -> bool:
         """Sends SIGHUP; whether the log says in time that the configuration is being read."""
@@ -167,15 +175,6 @@ class MosquittoBroker(ChildBroker):
                 return super().ready()
         except OSError:
             return False
-
-    def _crl_date(self) -> datetime:
-        assert self._tls.crl is not None
-        try:
-            return x509.load_pem_x509_crl(self._tls.crl.read_bytes()).last_update_utc
-        except (OSError, ValueError) as error:
-            raise InvalidInput(
-                f"{self._tls.crl} is not a readable list of revoked certificates ({error}): write it again as PEM"
-            ) from error
 
 
 def _await_accepted(door: socket.socket) -> None:

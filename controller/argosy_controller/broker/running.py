@@ -50,19 +50,20 @@ class RunningBroker(ABC):
 
     @abstractmethod
     def revoke(self, names: Collection[str]) -> str | None:
-        """Takes over the new contents of the CRL, and ends the live and stored sessions of the revoked devices.
+        """Takes over the new contents of the CRL and of the other files, and ends the live and stored sessions of the revoked devices.
 
-        Write the CRL file first. When this returns None, no revoked certificate is accepted any more and the sessions have ended.
+        Write the files first. When this returns None, no revoked certificate is accepted any more and the sessions have ended.
+        A broker that is down reads the files when `ensure` starts it.
 
         Args:
-            names: the devices (common names) whose certificates were revoked.
+            names: the devices (common names) whose certificates were revoked; none when only files were renewed.
 
         Returns:
             What an operator still has to do, in one sentence, where the broker cannot be told by us; else None.
 
         Raises:
             InvalidInput: the broker was started without a CRL.
-            Unavailable: the broker does not answer.
+            Unavailable: the broker does not answer, or cannot use the files.
         """
 
     @abstractmethod

@@ -16,7 +16,7 @@ Attack = Callable[[Scene], str]
 ATTACKS: dict[str, Attack] = {}
 
 _ENDLESS_BYTES = 150_000_000
-_EARLY_S = 8.0
+_EARLY_S = 5.0
 
 
 def _named(attack: Attack) -> Attack:
