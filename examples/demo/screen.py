@@ -16,6 +16,8 @@ class Screen:
 
     def __init__(self, chapters: int) -> None:
         self.console = Console(highlight=False)
+        if not self.console.is_terminal:
+            self.console = Console(highlight=False, width=140)
         self._began = time.monotonic()
         self._chapters = chapters
         self._chapter = 0

@@ -51,10 +51,15 @@ class Stage:
         """Where the bundle of a version is kept."""
         return self.folder / "bundles" / str(version)
 
-    def build(self, version: int, task: str, recipe: str) -> None:
-        """Queues a build; one runs at a time, and politely: it shares two cores with everything else."""
+    def build(self, version: int, task: str, recipe: str, register: bool = True) -> None:
+        """Queues a build; one runs at a time, and politely: it shares two cores with everything else.
+
+        Without `register` it needs no controller, which may be dead when it ends; `story` uploads its bundle then.
+        """
         (self.folder / "bundles").mkdir(exist_ok=True)
         line: list[str | Path] = ["build", ROOT / task, "--recipe", ROOT / recipe, "--model", SLOT, "--out", self.bundle(version)]
+        if not register:
+            line.append("--no-register")
         if self.mnist:
             line += ["--mnist", self.mnist]
         self.built[version] = self._builds.submit(self.controller.command, *line, nice=0 if version == 1 else 15)

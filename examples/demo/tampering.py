@@ -77,7 +77,7 @@ def _until(client: mqtt.Client, what: str, done: Any) -> None:
 
 
 def _stolen(data: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(data / "ca" / "trusted.pem"))
+    context = ssl.create_default_context(cafile=str(data / "ca" / "ca.crt"))
     clients = data / "ca" / "clients"
     context.load_cert_chain(clients / "controller.crt", clients / "controller.key")
     return context
