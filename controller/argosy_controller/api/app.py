@@ -34,13 +34,15 @@ def operators_app(parts: Parts, settings: Settings) -> FastAPI:
         openapi_url=f"{API}/openapi.json",
         docs_url=None,
         redoc_url=None,
-        exception_handlers={**HANDLERS, RequestValidationError: _on_invalid},
         middleware=[
             Middleware(_KnownHosts, names=known_hosts(settings)),
             Middleware(Shedding, most=_MOST_REQUESTS, most_large=8, large_prefix=f"{API}/versions"),
             Middleware(BodyLimit, limit_for=_limit_for),
         ],
     )
+    for kind, handler in HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
     app.state.parts = parts
     for module in (accounts, devices, models, rollouts, observing):
         app.include_router(module.router, prefix=API)

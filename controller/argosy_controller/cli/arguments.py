@@ -9,7 +9,7 @@ import click
 from argosy_controller.texts import parse_duration, parse_stages
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A time like 10s, 5m, 24h or 7d, as seconds."""
 
     name = "duration"
@@ -19,7 +19,7 @@ class Duration(click.ParamType):
         return value if isinstance(value, float) else parse_duration(str(value))
 
 
-class Stages(click.ParamType):
+class Stages(click.ParamType[list[float]]):
     """Cumulative shares like 25%,100%, as numbers in (0, 1]."""
 
     name = "stages"

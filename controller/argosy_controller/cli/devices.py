@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy_controller.cli.shell import Session, controller_options
+from argosy_controller.cli.shell import Session, controller_options, plain
 from argosy_controller.views.format import as_age, as_labels
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _draw_list(console: Console, found: list[dict[str, Any]]) -> None:
 def _draw_one(console: Console, one: dict[str, Any]) -> None:
     from rich.table import Table
 
-    runtimes = ", ".join(f"{r['name']} {r['version']}" for r in one["runtimes"]) or "–"
+    runtimes = ", ".join(plain(f"{r['name']} {r['version']}") for r in one["runtimes"]) or "–"
     facts = Table.grid(padding=(0, 2))
     facts.add_row("device", one["device"])
     facts.add_row("state", "revoked" if one["revoked"] else "online" if one["online"] else "offline")
@@ -82,7 +82,7 @@ def _draw_one(console: Console, one: dict[str, Any]) -> None:
     facts.add_row("runtimes", runtimes)
     facts.add_row("serves", serves(one["slots"]))
     for refusal in one["refusals"][-5:]:
-        facts.add_row("refused", f"{refusal['code']}: {refusal['text']}")
+        facts.add_row("refused", plain(f"{refusal['code']}: {refusal['text']}"))
     console.print(facts)
 
 
@@ -92,4 +92,4 @@ def serves(slots: dict[str, dict[str, Any]]) -> str:
         f"{slot}: {s['model']}@{s['version']} {s['variant']} {s['state']}" if s["model"] else f"{slot}: {s['state']}"
         for slot, s in slots.items()
     )
-    return "; ".join(texts) or "–"
+    return plain("; ".join(texts)) or "–"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy_controller.cli.shell import Session, controller_options
+from argosy_controller.cli.shell import Session, controller_options, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,13 +36,13 @@ def _follow(session: Session, client: Client, found: list[dict[str, Any]], only:
     while True:
         for event in found:
             after = max(after, event["id"])
-            session.show(event, lambda console, event=event: _draw(console, [event]))
+            session.show(event, partial(_draw, found=[event]))
         time.sleep(1.0)
         found = client.get("/events", after=after, limit=1000, **only)
 
 
 def _draw(console: Console, found: list[dict[str, Any]]) -> None:
     for event in found:
-        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event["at"]))
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(event["at"]))
         about = " ".join(part for part in (event["device"] or "controller", event["slot"]) if part)
-        console.print(f"[dim]{at}[/dim]  [bold]{event['kind']:12}[/bold] {about:24} {event['text']}", soft_wrap=True)
+        console.print(f"[dim]{at}[/dim]  [bold]{plain(event['kind']):16}[/bold] {plain(about):24} {plain(event['text'])}")

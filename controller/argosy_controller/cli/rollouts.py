@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from argosy.errors import Unavailable
 from argosy.names import check_name, parse_version
 from argosy.selectors import parse_selector
 from argosy_controller.cli.arguments import Duration, Stages
-from argosy_controller.cli.shell import Session, controller_options
+from argosy_controller.cli.shell import Session, controller_options, plain
 from argosy_controller.views.format import as_age
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from argosy_controller.cli.client import Client
-
 STOPPED = 3
 _POLL_S = 0.5
+#: How long a controller may be away while somebody waits, seconds.
+_PATIENCE_S = 60.0
 
 
 @click.group()
@@ -67,8 +69,8 @@ def start(
     }
     with session.client() as client:
         rollout = client.post("/rollouts", body)
-        if wait:
-            rollout = _wait(client, rollout)
+    if wait:
+        rollout = _wait(session, rollout)
     session.show(rollout, lambda console: draw_rollout(console, rollout))
     return _exit_code(rollout) if wait else 0
 
@@ -91,8 +93,8 @@ def show(session: Session, rollout: int, wait: bool) -> int:
     """Show one rollout and the devices in it."""
     with session.client() as client:
         found = client.get(f"/rollouts/{rollout}")
-        if wait:
-            found = _wait(client, found)
+    if wait:
+        found = _wait(session, found)
     session.show(found, lambda console: draw_rollout(console, found))
     return _exit_code(found) if wait else 0
 
@@ -118,30 +120,49 @@ def _exit_code(rollout: dict[str, Any]) -> int:
     return STOPPED if rollout["state"] in ("paused", "aborted") else 0
 
 
-def _wait(client: Client, rollout: dict[str, Any]) -> dict[str, Any]:
-    """Follows a rollout until it ends or needs an operator; a controller that is restarted meanwhile is waited for."""
+def _wait(session: Session, rollout: dict[str, Any]) -> dict[str, Any]:
+    """Follows a rollout until it ends or needs an operator."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from argosy.errors import Unavailable
-
     console = Console(stderr=True, highlight=False)
     title = f"{rollout['model']}@{rollout['version']} to {rollout['selector']}"
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[reason]}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[reason]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
-        task = bars.add_task("rollout", total=None, reason="")
-        silent_since: float | None = None
+        task = bars.add_task(title, total=None, reason="")
         while rollout["state"] == "running":
-            counts = rollout["counts"]
-            bars.update(task, completed=counts["confirmed"], total=max(1, rollout["devices_total"]), reason=rollout["reason"][:60])
+            bars.update(
+                task, completed=rollout["counts"]["confirmed"], total=max(1, rollout["devices_total"]), reason=rollout["reason"][:60]
+            )
             time.sleep(_POLL_S)
-            try:
-                rollout, silent_since = client.get(f"/rollouts/{rollout['rollout']}"), None
-            except Unavailable:
-                silent_since = silent_since or time.monotonic()
-                if time.monotonic() - silent_since > 60:
-                    raise
+            rollout = _look_again(session, rollout["rollout"])
     return rollout
+
+
+def _look_again(session: Session, number: int) -> dict[str, Any]:
+    """A controller that is restarted meanwhile is waited for, and found again: it may answer at another port.
+
+    Raises:
+        Unavailable: it did not come back.
+    """
+    given_up = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < given_up:
+        with contextlib.suppress(Unavailable):
+            return _look(session, number)
+        time.sleep(_POLL_S)
+    return _look(session, number)
+
+
+def _look(session: Session, number: int) -> dict[str, Any]:
+    with session.client() as client:
+        found: dict[str, Any] = client.get(f"/rollouts/{number}")
+        return found
 
 
 def _draw_list(console: Console, found: list[dict[str, Any]]) -> None:
@@ -169,17 +190,16 @@ def _draw_list(console: Console, found: list[dict[str, Any]]) -> None:
 
 def draw_rollout(console: Console, rollout: dict[str, Any]) -> None:
     """One rollout for people."""
-    from rich.markup import escape
     from rich.table import Table
 
     console.print(
-        f"Rollout {rollout['rollout']}: [bold]{rollout['model']}@{rollout['version']}[/bold] to {escape(rollout['selector'])}: [bold]{rollout['state']}[/bold]"
+        f"Rollout {rollout['rollout']}: [bold]{rollout['model']}@{rollout['version']}[/bold] to {plain(rollout['selector'])}: [bold]{rollout['state']}[/bold]"
     )
     if rollout["reason"]:
-        console.print(f"  {escape(rollout['reason'])}")
+        console.print(f"  {plain(rollout['reason'])}")
     if not rollout["devices"]:
         return
     table = Table("device", "stage", "state", "variant", "why", box=None, header_style="bold", pad_edge=False)
     for one in rollout["devices"]:
-        table.add_row(one["device"], str(one["stage"]), one["state"].replace("_", " "), one["variant"], escape(one["reason"]))
+        table.add_row(one["device"], str(one["stage"]), one["state"].replace("_", " "), one["variant"], plain(one["reason"]))
     console.print(table)

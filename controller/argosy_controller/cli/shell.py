@@ -90,6 +90,13 @@ class Session:
             for_people(self.console)
 
 
+def plain(text: str) -> str:
+    """Text from elsewhere as nothing but text: a device must not colour, move or retitle an operator's terminal."""
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else "�" for c in text))
+
+
 def controller_options(function: F) -> F:
     """Adds --data, --json and --debug to a command, which gets a Session as its first argument."""
 

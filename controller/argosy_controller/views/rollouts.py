@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from argosy.errors import NotFound
 from argosy_controller.db.tables import RolloutDeviceRow, RolloutRow
+from argosy_controller.rollouts.loading import held_of
 
 STATES = ("told", "confirmed", "went_back", "lost", "excluded")
 
@@ -111,6 +112,6 @@ def _view(row: RolloutRow, counts: dict[str, int], devices: list[PartView]) -> R
 
 
 def _part(row: RolloutDeviceRow) -> PartView:
-    content = (row.previous or {}).get("content", row.previous) or {}
-    previous = f"{content['model']}@{content['version']} {content['variant']}" if "model" in content else ""
+    held = held_of(row.previous)
+    previous = f"{held.content.model}@{held.content.version} {held.content.variant}" if held else ""
     return PartView(row.device, row.stage + 1, row.state, row.reason, row.variant, row.told, row.deadline or 0.0, row.ended, previous)
