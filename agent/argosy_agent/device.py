@@ -227,6 +227,9 @@ class Device:
         return Tell(slot="", kind="refused", text=failure.text, failure=failure)
 
     def _accept(self, raw: bytes, desired: Desired, times: Times) -> list[DeviceEffect]:
+        if self.accepted and desired.generation > self.accepted.generation:
+            # From now on an earlier document that comes again is a replay, and operators shall see it.
+            self._documents.digests.clear()
         self._documents.accepted = desired
         self._documents.waiting = None
         _remember(self._documents.digests, _digest(raw))

@@ -84,6 +84,15 @@ def test_forged_documents_cause_neither_a_flood_of_events_nor_of_requests(device
     assert len(device.report(NOW).refusals) == 3
 
 
+def test_an_accepted_document_that_comes_again_is_news_to_nobody_until_a_later_one_was_accepted(device: Device) -> None:
+    device.on_metadata(trusted(), times())
+    old = wish(1)
+    device.on_desired(old, times())
+    assert device.on_desired(old, times()) == []
+    device.on_desired(wish(2, version=2), times())
+    assert codes(device.on_desired(old, times()) + device.on_desired(old, times())) == ["replayed"]
+
+
 def test_stale_metadata_is_refused_and_asked_for_again(device: Device) -> None:
     device.on_desired(wish(timestamp_version=9), times())
     assert codes(device.on_metadata(trusted(3), times())) == ["stale-metadata"]
