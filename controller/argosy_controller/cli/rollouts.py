@@ -138,7 +138,7 @@ def _wait(session: Session, rollout: dict[str, Any]) -> dict[str, Any]:
         task = bars.add_task(title, total=None, reason="")
         while rollout["state"] == "running":
             bars.update(
-                task, completed=rollout["counts"]["confirmed"], total=max(1, rollout["devices_total"]), reason=rollout["reason"][:60]
+                task, completed=rollout["counts"]["confirmed"], total=max(1, rollout["devices_total"]), reason=plain(rollout["reason"][:60])
             )
             time.sleep(_POLL_S)
             rollout = _look_again(session, rollout["rollout"])

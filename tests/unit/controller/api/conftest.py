@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from argosy_controller.db.engine import open_database
 from argosy_controller.devices_api.app import devices_app
 from argosy_controller.enrolment.authority import DeviceAuthority
 from argosy_controller.fleet.desired import DesiredWriter
-from argosy_controller.folder import Endpoints, prepare
+from argosy_controller.folder import Endpoints, Folder, prepare
 from argosy_controller.parts import Parts
 from argosy_controller.registry.store import ArtifactStore
 from argosy_controller.settings import Settings
@@ -61,15 +62,25 @@ class Waker:
         self.woken += 1
 
 
-@pytest.fixture
-def parts(tmp_path: Path) -> Iterator[Parts]:
-    folder = prepare(tmp_path / "fleet")
+@pytest.fixture(scope="session")
+def first_start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder after its first start, made once and copied for each test."""
+    folder = prepare(tmp_path_factory.mktemp("first") / "fleet")
     folder.uploads.mkdir()
     database = open_database(folder.database)
-    now = time.time()
     with database.write() as session:
-        ensure_admin(session, folder, now)
-    repository = TufRepository.create(folder.tuf, folder.keys, folder.offline_keys, now)
+        ensure_admin(session, folder, time.time())
+    database.close()
+    TufRepository.create(folder.tuf, folder.keys, folder.offline_keys, time.time())
+    DeviceAuthority.create(folder.ca, ["127.0.0.1"], time.time)
+    return folder.root
+
+
+@pytest.fixture
+def parts(first_start: Path, tmp_path: Path) -> Iterator[Parts]:
+    folder = Folder(shutil.copytree(first_start, tmp_path / "fleet"))
+    database = open_database(folder.database)
+    repository = TufRepository.open(folder.tuf, folder.keys)
     link: Any = Waker()
     reconciler: Any = Waker()
     urls = {name: f"https://127.0.0.1:1/{name}" for name in ("dashboard", "mqtt", "tuf_metadata", "tuf_targets")}
@@ -78,7 +89,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
         endpoints=Endpoints(pid=1, api="http://testserver/api/v1", device_api="https://127.0.0.1:8443", **urls),
         database=database,
         store=ArtifactStore(folder.artifacts),
-        authority=DeviceAuthority.create(folder.ca, ["127.0.0.1"], time.time),
+        authority=DeviceAuthority.open(folder.ca, ["127.0.0.1"], time.time),
         repository=repository,
         staging=Staging(folder.uploads),
         broker=SilentBroker(),
