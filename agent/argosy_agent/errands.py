@@ -28,7 +28,7 @@ from argosy_agent.lane import Lane
 from argosy_agent.prober import prove
 from argosy_agent.settings import Settings
 from argosy_agent.store import Store
-from argosy_agent.updater.state import Fetched, FetchFailed, ProofFailed, Proved, StartFetch, StartProof
+from argosy_agent.updater.state import Fetched, FetchFailed, ProofFailed, Proved, SlotEvent, StartFetch, StartProof
 
 _log = logging.getLogger(__name__)
 _PROGRESS_EVERY_S = 0.5
@@ -75,12 +75,12 @@ class Errands:
 
     def fetch(self, effect: StartFetch) -> None:
         """Answers Fetched or FetchFailed."""
-        if not self._fetch.put(lambda: self._give(Happened(effect.slot, self._fetched(effect)))):
+        if not self._fetch.put(lambda: self._end(effect, self._fetched(effect))):
             self._give(Happened(effect.slot, FetchFailed(job=effect.job, refusal=Refusal.DOWNLOAD_FAILED, text="", shed=True)))
 
     def prove(self, effect: StartProof) -> None:
         """Answers Proved or ProofFailed."""
-        if not self._prove.put(lambda: self._give(Happened(effect.slot, self._proved(effect)))):
+        if not self._prove.put(lambda: self._end(effect, self._proved(effect))):
             self._give(Happened(effect.slot, ProofFailed(job=effect.job, refusal=Refusal.PROBE_CRASHED, text="too many proofs wait")))
 
     def abandon(self, slot: str, job: int) -> None:
@@ -97,6 +97,10 @@ class Errands:
         deadline = time.monotonic() + timeout_s
         for lane in (self._prove, self._fetch, self._control):
             lane.stop(max(0.05, deadline - time.monotonic()))
+
+    def _end(self, effect: StartFetch | StartProof, answer: SlotEvent) -> None:
+        self._abandoned.discard((effect.slot, effect.job))
+        self._give(Happened(effect.slot, answer))
 
     # --- in the lanes ------------------------------------------------------------------------------------------------
 

@@ -176,7 +176,7 @@ class DeviceHttp:
 
     Args:
         identity: name and signer.
-        folder: where the pinned CA lies; read again by `renewed`.
+        folder: where the pinned CA lies; read again when it was replaced.
         clock: decides how certificate times are judged.
     """
 
@@ -186,7 +186,7 @@ class DeviceHttp:
         self._clock = clock
         self._rate = (min_rate, window_s)
         self._nonce = ""
-        self._behind = False
+        self._made_for: tuple[bool, int] | None = None
         self._transport: Transport | None = None
 
     def request(self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
@@ -219,13 +219,15 @@ class DeviceHttp:
         return answer
 
     def _connected(self) -> Transport:
+        """The transport for the clock and the CA as they are now: a renewal may have brought a new CA beside the old one."""
         behind = self._clock.is_behind()
-        if self._transport is None or behind != self._behind:
+        made_for = (behind, self._folder.ca.stat().st_mtime_ns)
+        if self._transport is None or made_for != self._made_for:
             self.close()
             context = pinned_context(self._folder.ca.read_text(), check_time=not behind)
             check = (lambda der: require_current(der, self._clock.floor)) if behind else (lambda _: None)
             self._transport = Transport(context, check_peer=check, min_rate=self._rate[0], window_s=self._rate[1])
-            self._behind = behind
+            self._made_for = made_for
         return self._transport
 
 

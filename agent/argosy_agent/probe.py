@@ -144,9 +144,7 @@ def resident_bytes() -> int:
 
 
 def _check_file(folder: Path, file: FileRef) -> None:
-    """The file is the signed one; its name leads nowhere else."""
-    if not file.name or file.name in (".", "..") or "/" in file.name or "\0" in file.name:
-        raise Refused(Refusal.MALFORMED, f"the card names a file {file.name!r:.80}, which is no plain file name")
+    """The file is the signed one; that its name leads nowhere else was checked with the card."""
     digest, size = hashlib.sha256(), 0
     try:
         with (folder / file.name).open("rb") as stream:

@@ -22,14 +22,6 @@ class _Port:
 
     spec: TensorSpec
     index: int
-    dtype: np.dtype[Any]
-    scale: float
-    zero_point: int
-
-    @property
-    def quantised(self) -> bool:
-        """The card speaks float while the file takes integers with one scale: convert at the border."""
-        return self.scale != 0 and not same_dtype(self.spec.dtype, self.dtype)
 
 
 class TfliteSession:
@@ -62,9 +54,9 @@ class TfliteSession:
     def _run(self, interpreter: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
         self._resize(interpreter, inputs)
         for port in self._inputs:
-            interpreter.set_tensor(port.index, _into_file(port, inputs[port.spec.name]))
+            interpreter.set_tensor(port.index, inputs[port.spec.name])
         interpreter.invoke()
-        return {port.spec.name: _out_of_file(port, interpreter.get_tensor(port.index)) for port in self._outputs}
+        return {port.spec.name: interpreter.get_tensor(port.index) for port in self._outputs}
 
     def _resize(self, interpreter: Any, inputs: Mapping[str, Array]) -> None:
         """Fits the interpreter to free dimensions of these inputs; it keeps the shape of the last run."""
@@ -92,10 +84,9 @@ def _ports(specs: list[TensorSpec], details: list[dict[str, Any]], what: str, fi
 
 
 def _port(spec: TensorSpec, detail: dict[str, Any], file: str) -> _Port:
-    scale, zero_point = detail["quantization"]
-    port = _Port(spec, detail["index"], np.dtype(detail["dtype"]), float(scale), int(zero_point))
-    if is_string(spec.dtype) or not (same_dtype(spec.dtype, port.dtype) or (port.quantised and spec.dtype.startswith("float"))):
-        raise InvalidInput(f"{spec.name!r} is {port.dtype} in {file} and {spec.dtype} on its card: they do not belong together")
+    dtype = np.dtype(detail["dtype"])
+    if is_string(spec.dtype) or not same_dtype(spec.dtype, dtype):
+        raise InvalidInput(f"{spec.name!r} is {dtype} in {file} and {spec.dtype} on its card: they do not belong together")
     signature = [None if size < 0 else int(size) for size in detail.get("shape_signature", detail["shape"])]
     clash = len(signature) != len(spec.shape) or any(
         mine is not None and theirs is not None and mine != theirs for mine, theirs in zip(spec.shape, signature, strict=True)
@@ -104,20 +95,4 @@ def _port(spec: TensorSpec, detail: dict[str, Any], file: str) -> _Port:
         raise InvalidInput(
             f"{spec.name!r} has shape {shape_text(signature)} in {file} and {shape_text(spec.shape)} on its card: they do not belong together"
         )
-    return port
-
-
-def _into_file(port: _Port, value: Array) -> Array:
-    if not port.quantised:
-        return value
-    limits = np.iinfo(port.dtype)
-    rounded = np.rint(value / port.scale) + port.zero_point
-    quantised: Array = np.clip(rounded, limits.min, limits.max).astype(port.dtype)
-    return quantised
-
-
-def _out_of_file(port: _Port, value: Array) -> Array:
-    if not port.quantised:
-        return value
-    real: Array = ((value.astype(np.float64) - port.zero_point) * port.scale).astype(port.spec.dtype)
-    return real
+    return _Port(spec, detail["index"])

@@ -56,7 +56,8 @@ def read_golden(folder: Path, card: Card) -> Golden | None:
 def first_difference(got: Mapping[str, Array], expected: Mapping[str, Array], rule: Probes) -> str:
     """What differs first between two answers, for people; empty when they agree by the card's rule.
 
-    Numbers agree when `|got - expected| <= atol + rtol * |expected|`; integers, booleans and strings when they are equal.
+    Numbers agree when `|got - expected| <= atol + rtol * |expected|`, integers of 8 and 16 bits (quantised) when they are at most
+    `steps` apart; longer integers, booleans and strings when they are equal.
     """
     for name, wanted in expected.items():
         found = got[name]
@@ -95,6 +96,8 @@ def _taken(arrays: Mapping[str, Array], prefix: str, specs: list[TensorSpec], co
 
 
 def _agree(found: Array, wanted: Array, rule: Probes) -> NDBool:
+    if _is_quantised(wanted) and _is_quantised(found):
+        return np.asarray(np.abs(found.astype(np.int64) - wanted) <= rule.steps)
     if wanted.dtype.kind not in "fc" or found.dtype.kind not in "fc":
         return np.asarray(_plain(found) == _plain(wanted))
     with np.errstate(invalid="ignore", over="ignore"):
@@ -104,11 +107,17 @@ def _agree(found: Array, wanted: Array, rule: Probes) -> NDBool:
         return np.asarray((near & finite) | (found == wanted) | (np.isnan(found) & np.isnan(wanted)))
 
 
+def _is_quantised(values: Array) -> bool:
+    return values.dtype.kind in "iu" and values.dtype.itemsize <= 2
+
+
 def _plain(values: Array) -> Array:
     return values.astype(str) if is_string(values.dtype.name) or values.dtype.kind == "S" else values
 
 
 def _tolerance(wanted: Array, rule: Probes) -> str:
+    if _is_quantised(wanted):
+        return f" (within {rule.steps} steps)"
     return f" (within {rule.atol:g} + {rule.rtol:g} of it)" if wanted.dtype.kind in "fc" else ""
 
 

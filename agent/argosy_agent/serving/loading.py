@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from argosy.errors import InvalidInput
-from argosy.protocol.card import CARD_FILE, MAX_CARD_BYTES, Card
+from argosy.protocol.card import CARD_FILE, MAX_CARD_BYTES, Card, check_card
 from argosy.protocol.codec import from_json
 from argosy.protocol.desired import SlotContent
 from argosy_agent import runtimes
@@ -29,7 +29,7 @@ def read_card(folder: Path) -> Card:
     """The card in a variant's folder.
 
     Raises:
-        InvalidInput: there is none, it is too large, or it does not decode.
+        InvalidInput: there is none, it is too large, it does not decode, or its names are no names.
     """
     path = folder / CARD_FILE
     try:
@@ -39,7 +39,7 @@ def read_card(folder: Path) -> Card:
         raise InvalidInput(f"{path} cannot be read ({error.strerror}): give the folder of a variant") from error
     if len(raw) > MAX_CARD_BYTES:
         raise InvalidInput(f"{path} is larger than {MAX_CARD_BYTES} bytes, which no card is")
-    return from_json(Card, raw)
+    return check_card(from_json(Card, raw))
 
 
 def load_beside(folder: Path, runtime: str, content: SlotContent, threads: int = 1, copies: int = 1) -> Model:

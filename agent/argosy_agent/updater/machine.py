@@ -62,6 +62,8 @@ from argosy_agent.updater.state import (
 MAX_DEATHS = 2
 _LONGEST_WAIT_S = 300.0
 _SHED_WAIT_S = 5.0
+#: A confirmed version that could not be loaded is tried again after so many seconds.
+_RELOAD_S = 60.0
 _MAX_ROUNDS = 12
 
 Outcome = tuple[SlotState, list[Effect]]
@@ -233,8 +235,9 @@ def _serving_broken(state: SlotState, content: SlotContent, text: str, now: floa
         return _back(state, Refusal.START_FAILED, text, now)
     target = Target(content=content, generation=serving.generation, gates=serving.gates)
     failure = _failure(state.slot, target, Refusal.START_FAILED, text, now)
-    state = replace(state, worker=replace(state.worker, broken=content), failure=failure)
-    return state, [Tell(slot=state.slot, kind="refused", text=failure.text, failure=failure)]
+    told = state.failure is not None and (state.failure.code, state.failure.generation) == (failure.code, failure.generation)
+    state = replace(state, worker=replace(state.worker, broken=content, retry=now + _RELOAD_S), failure=failure)
+    return state, [] if told else [Tell(slot=state.slot, kind="refused", text=failure.text, failure=failure)]
 
 
 def _now_live(state: SlotState, event: NowLive, now: float) -> Outcome:
@@ -393,7 +396,7 @@ def _rule_serve(state: SlotState, now: float) -> Outcome | None:
     if serving is None:
         return replace(state, worker=replace(worker, emptying=True)), [OrderEmpty(slot=state.slot)]
     if worker.broken == should:
-        return None
+        return None if now < worker.retry else (replace(state, worker=replace(worker, broken=None)), [])
     if worker.loaded == should:
         return replace(state, worker=replace(worker, swapping=should, loaded=None)), [OrderSwap(slot=state.slot)]
     return replace(state, worker=replace(worker, asked=should, loaded=None)), [OrderLoad(slot=state.slot, held=serving)]

@@ -128,7 +128,8 @@ class Worker(_Frozen, frozen=True, kw_only=True):
         loaded: the candidate that is loaded and does not serve.
         swapping: what was asked to serve.
         emptying: it was asked to serve nothing.
-        broken: what should serve and could not be loaded since the worker's last start.
+        broken: what should serve and could not be loaded since the worker's last start; tried again from `retry` on, in the
+            updater's seconds, for want of memory passes.
     """
 
     up: bool = False
@@ -138,6 +139,7 @@ class Worker(_Frozen, frozen=True, kw_only=True):
     swapping: SlotContent | None = None
     emptying: bool = False
     broken: SlotContent | None = None
+    retry: float = 0.0
 
     @property
     def busy(self) -> bool:

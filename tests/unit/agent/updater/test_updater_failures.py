@@ -220,3 +220,34 @@ def test_what_serves_again_is_wished_for_without_any_work() -> None:
     slot.happen(Wished(target=target(1, generation=9)))
     assert not slot.of(StartFetch)
     assert slot.state.serving and slot.state.serving.generation == 9
+
+
+def test_confirmed_version_that_does_not_load_is_tried_again_and_told_once() -> None:
+    slot = SlotDouble().confirmed_on(1)
+    slot.crash()
+    slot.happen(WorkerUp())
+    for _ in range(3):
+        assert slot.of(OrderLoad)
+        slot.happen(LoadRefused(content=content(1), text="no memory"))
+        assert slot.state.worker.broken == content(1)
+        slot.happen(Tick())
+        assert not slot.effects, "not at once"
+        slot.now += 61
+        slot.happen(Tick())
+    assert slot.told.count("refused") == 1
+    slot.answer_all()
+    assert slot.live == 1
+
+
+def test_slot_whose_confirmed_version_is_broken_still_takes_the_next() -> None:
+    slot = SlotDouble().confirmed_on(1)
+    slot.crash()
+    slot.happen(WorkerUp())
+    slot.happen(LoadRefused(content=content(1), text="rotten"))
+    open_questions = list(slot.happen(Wished(target=target(2))))
+    while open_questions:
+        effect = open_questions.pop(0)
+        rotten = isinstance(effect, OrderLoad) and effect.held.content == content(1)
+        event = LoadRefused(content=content(1), text="rotten") if rotten else slot.good_answer(effect)
+        open_questions += slot.happen(event) if event else []
+    assert slot.live == 2
