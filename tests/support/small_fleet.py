@@ -144,7 +144,7 @@ class SmallDevice:
         self.generation = document.generation
         for slot in [name for name in self.slots if name not in document.slots]:
             self.slots[slot] = SlotReport(state=ServingState.EMPTY)
-            self.pending.pop(slot, None)
+        self.pending = {slot: wanted for slot, wanted in self.pending.items() if slot in document.slots}
         for slot, wanted in document.slots.items() if fresh else ():
             self._want(slot, wanted)
         return fresh
