@@ -9,7 +9,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Union
+from typing import TypeVar, Union
 
 from argosy.protocol.desired import Desired, SlotContent
 from argosy.protocol.refusals import Failure, Refusal
@@ -42,7 +42,10 @@ from argosy_agent.updater.state import (
     WorkerUp,
 )
 
+T = TypeVar("T")
 _MAX_REFUSALS = 20
+# How long an answer over HTTPS, or a message that the broker sends once more, may be under way.
+_LATE_S = 30.0
 _REMEMBERED = 64
 #: Metadata verified this recently holds every key there is: a bad signature is then no reason to fetch it again.
 _FRESH_S = 10.0
@@ -103,7 +106,7 @@ class _Metadata:
 @dataclass
 class _Documents:
     accepted: Desired | None = None
-    digests: OrderedDict[str, None] = field(default_factory=OrderedDict)  # of accepted ones
+    digests: OrderedDict[str, float] = field(default_factory=OrderedDict)  # of accepted ones, no news until then
     refused: OrderedDict[str, None] = field(default_factory=OrderedDict)  # told already
     waiting: bytes | None = None  # for metadata
 
@@ -128,7 +131,7 @@ class Device:
         self._documents = _Documents()
         if accepted:
             self._documents.accepted = accepted[0]
-            _remember(self._documents.digests, _digest(accepted[1]))
+            _remember(self._documents.digests, _digest(accepted[1]), float("inf"))
 
     @property
     def accepted(self) -> Desired | None:
@@ -150,7 +153,7 @@ class Device:
     def on_desired(self, raw: bytes, times: Times) -> list[DeviceEffect]:
         """A document came, from wherever. It is believed for its signature alone."""
         digest = _digest(raw)
-        if digest in self._documents.digests:
+        if times.steady < self._documents.digests.get(digest, float("-inf")):
             return []
         trusted = self._metadata.trusted
         if trusted is None:
@@ -219,7 +222,7 @@ class Device:
         """One event per document: a broker that repeats a forged one does not flood the operators."""
         if digest in self._documents.refused:
             return []
-        _remember(self._documents.refused, digest)
+        _remember(self._documents.refused, digest, None)
         return [self._noted(Failure(code=error.refusal.code, text=str(error)[:500], at=times.wall))]
 
     def _noted(self, failure: Failure) -> Tell:
@@ -228,15 +231,19 @@ class Device:
 
     def _accept(self, raw: bytes, desired: Desired, times: Times) -> list[DeviceEffect]:
         if self.accepted and desired.generation > self.accepted.generation:
-            # From now on an earlier document that comes again is a replay, and operators shall see it.
-            self._documents.digests.clear()
+            self._supersede(times)
         self._documents.accepted = desired
         self._documents.waiting = None
-        _remember(self._documents.digests, _digest(raw))
+        _remember(self._documents.digests, _digest(raw), float("inf"))
         kept: list[DeviceEffect] = [KeepAccepted(raw, desired.issued)]
         kept.append(Tell(slot="", kind="accepted", text=f"generation {desired.generation} is accepted"))
         spread = self.facts.spread_s * self._jitter(str(desired.generation))
         return kept + self._wish(desired, spread, times)
+
+    def _supersede(self, times: Times) -> None:
+        """What was accepted before may still come in a late answer; after a while it is a replay, and operators shall see it."""
+        for digest, until in self._documents.digests.items():
+            self._documents.digests[digest] = min(until, times.steady + _LATE_S)
 
     def _wish(self, desired: Desired, spread_s: float, times: Times) -> list[DeviceEffect]:
         effects: list[DeviceEffect] = []
@@ -360,7 +367,7 @@ def _digest(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-def _remember(known: OrderedDict[str, None], digest: str) -> None:
-    known[digest] = None
+def _remember(known: OrderedDict[str, T], digest: str, value: T) -> None:
+    known[digest] = value
     while len(known) > _REMEMBERED:
         known.popitem(last=False)
