@@ -87,7 +87,8 @@ def _port(spec: TensorSpec, detail: dict[str, Any], file: str) -> _Port:
     dtype = np.dtype(detail["dtype"])
     if is_string(spec.dtype) or not same_dtype(spec.dtype, dtype):
         raise InvalidInput(f"{spec.name!r} is {dtype} in {file} and {spec.dtype} on its card: they do not belong together")
-    signature = [None if size < 0 else int(size) for size in detail.get("shape_signature", detail["shape"])]
+    declared = detail["shape_signature"] if len(detail["shape_signature"]) else detail["shape"]  # -1: free; older files have none
+    signature = [None if size < 0 else int(size) for size in declared]
     clash = len(signature) != len(spec.shape) or any(
         mine is not None and theirs is not None and mine != theirs for mine, theirs in zip(spec.shape, signature, strict=True)
     )

@@ -179,6 +179,12 @@ def test_different_answers_never_agree(got, expected):
     assert first_difference({"y": got}, {"y": expected}, Probes(count=1, atol=10.0, rtol=10.0))
 
 
+@pytest.mark.parametrize(("dtype", "apart", "agree"), [("int8", 2, True), ("uint16", 3, False), ("int32", 1, False), ("bool", 1, False)])
+def test_only_quantised_integers_may_be_steps_apart(dtype, apart, agree):
+    got, expected = np.zeros(3, dtype), np.array([0, apart, 0], dtype)
+    assert (first_difference({"y": got}, {"y": expected}, Probes(count=1, atol=9.0, rtol=9.0, steps=2)) == "") == agree
+
+
 def test_strings_agree_whatever_array_holds_them():
     assert first_difference({"y": np.array(["a", "é"], object)}, {"y": np.array(["a", "é"])}, EXACT) == ""
 

@@ -125,12 +125,16 @@ def test_tflite_resizes_a_dimension_that_its_card_leaves_free(tmp_path):
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
 
 
-def test_tflite_int8_file_speaks_float_when_its_card_does(tmp_path):
-    exact, quantised = _tflite(tmp_path / "a"), _tflite(tmp_path / "b", "dense_int8")
-    for row in np.random.default_rng(1).uniform(-1, 1, size=(20, 1, 4)).astype(np.float32):
-        got = quantised.run({"x": row})["y"]
-        assert got.dtype == np.float32
-        np.testing.assert_allclose(got, np.minimum(exact.run({"x": row})["y"], 255 * 0.0009375), atol=0.05)  # the file's range
+def test_tflite_int8_file_takes_and_gives_what_it_declares(tmp_path):
+    inputs, outputs = TensorSpec(name="x", dtype="int8", shape=[1, 4]), TensorSpec(name="y", dtype="int8", shape=[1, 3])
+    exact, quantised = _tflite(tmp_path / "a"), _tflite(tmp_path / "b", "dense_int8", [inputs], [outputs])
+    row = np.random.default_rng(1).uniform(-1, 1, size=(1, 4)).astype(np.float32)
+    got = quantised.run({"x": np.rint(row / 0.00797776 + 6).astype(np.int8)})["y"]  # scales and zero points of the file
+    assert got.dtype == np.int8
+    wanted = np.clip(exact.run({"x": row})["y"] / 0.00093749 - 128, -128, 127)
+    np.testing.assert_allclose(got, wanted, atol=40)
+    with pytest.raises(InvalidInput, match="float32 on its card"):
+        _tflite(tmp_path / "c", "dense_int8")
 
 
 def test_tflite_serves_many_threads(tmp_path):
