@@ -90,7 +90,7 @@ def _from_store(uri: str, candidates: Sequence[Key]) -> Signer:
     for key in candidates:
         try:
             return Signer.from_priv_key_uri(uri, key)
-        except (SigningError, ValueError, OSError, ImportError) as error:  # noqa: PERF203  few candidates, each a store's answer
+        except (SigningError, ValueError, OSError, ImportError) as error:
             failures.append(str(error))
     told = f" ({failures[-1]})" if failures else ""
     raise InvalidInput(f"no key could be used by {uri.partition('?')[0]!r:.120}{told}: check the address, and its public key")
