@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -39,6 +39,8 @@ from argosy_controller.web.listeners import Listener, Tls
 _log = logging.getLogger(__name__)
 KEEP_FRESH_S = 600.0
 WATCH_BROKER_S = 3.0
+#: From the signal to the end, at most, seconds; whoever sent it waits 10.
+END_S = 9.0
 
 
 class Announcer(Protocol):
@@ -67,29 +69,52 @@ def serve(settings: Settings, announcer: Announcer, *, verbose: bool = False) ->
     with ExitStack() as stack:
         stack.callback(os.close, lock(folder))
         folder.endpoints.unlink(missing_ok=True)
-        asyncio.run(_run(settings, folder, announcer, stack))
+        try:
+            asyncio.run(_run(settings, folder, announcer, stack))
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
 
 
 async def _run(settings: Settings, folder: Folder, announcer: Announcer, stack: ExitStack) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = _stop_at_signals()
     bound = bind_all(settings, folder)
     stack.callback(bound.close)
     parts, tls = await asyncio.to_thread(_construct, settings, folder, bound, stack)
-    operators = Listener(operators_app(parts, settings), bound.http)
-    devices = Listener(devices_app(parts), bound.devices, tls)
-    _start_upkeep(parts, devices, stack)
-    tasks = [asyncio.create_task(listener.run_until(stop)) for listener in (operators, devices)]
-    await asyncio.gather(operators.ready.wait(), devices.ready.wait())
-    if not stop.is_set():
-        write_document(folder.endpoints, parts.endpoints)
-        stack.callback(folder.endpoints.unlink, missing_ok=True)
-        announcer.listening(parts.endpoints, folder, parts.broker.kind, parts.repository.lab_mode, public=settings.public_host is not None)
-    await asyncio.gather(*tasks)
-    announcer.stopping()
+    listeners = [Listener(operators_app(parts, settings), bound.http), Listener(devices_app(parts), bound.devices, tls)]
+    _start_upkeep(parts, listeners, stack)
+    async with asyncio.TaskGroup() as group:
+        for listener in listeners:
+            group.create_task(listener.run_until(stop))
+        for listener in listeners:
+            await listener.ready.wait()
+        if not stop.is_set():
+            write_document(folder.endpoints, parts.endpoints)
+            announcer.listening(parts.endpoints, folder, parts.broker.kind, parts.repository.lab_mode, settings.public_host is not None)
+        await stop.wait()
+        announcer.stopping()
+        folder.endpoints.unlink(missing_ok=True)
     # Threads and the broker end while no loop waits for them: each has a deadline of its own.
     await asyncio.to_thread(stack.close)
+
+
+def _stop_at_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set; from then on the end is certain, whatever hangs."""
+    stop = asyncio.Event()
+
+    def ask() -> None:
+        stop.set()
+        _end_for_certain()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ask)
+    return stop
+
+
+def _end_for_certain() -> None:
+    """Whatever hangs, this process ends: the broker dies with it, and what was not committed was not acknowledged either."""
+    timer = threading.Timer(END_S, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
 
 
 def _construct(settings: Settings, folder: Folder, bound: Bound, stack: ExitStack) -> tuple[Parts, Tls]:
@@ -177,13 +202,13 @@ def _empty(uploads: Path) -> None:
     uploads.mkdir(mode=0o700)
 
 
-def _start_upkeep(parts: Parts, devices: Listener, stack: ExitStack) -> None:
+def _start_upkeep(parts: Parts, listeners: Sequence[Listener], stack: ExitStack) -> None:
     """Threads that keep things as they should be: signatures and certificates fresh, the broker up."""
     stopping = threading.Event()
 
     def keep_fresh() -> None:
         while not stopping.wait(KEEP_FRESH_S):
-            _attempt("renewing signatures and certificates", lambda: renew(parts, devices))
+            _attempt("renewing signatures and certificates", lambda: renew(parts, listeners))
 
     def watch_broker() -> None:
         while not stopping.wait(WATCH_BROKER_S):
@@ -196,7 +221,7 @@ def _start_upkeep(parts: Parts, devices: Listener, stack: ExitStack) -> None:
     stack.callback(stopping.set)
 
 
-def renew(parts: Parts, devices: Listener) -> None:
+def renew(parts: Parts, listeners: Sequence[Listener]) -> None:
     """Signs again what nears its end, and lets listener and broker take renewed certificates."""
     now = parts.clock()
     parts.repository.keep_fresh(now)
@@ -206,7 +231,8 @@ def renew(parts: Parts, devices: Listener) -> None:
         serials = revoked_serials(session, now)
     parts.authority.write_crl(serials, now)
     if changed:
-        devices.reload_certificate()
+        for listener in listeners:
+            listener.reload_certificate()
     parts.broker.revoke([])
 
 

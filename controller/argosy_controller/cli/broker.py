@@ -32,9 +32,12 @@ def check(session: Session, url: str | None) -> int:
 
     Without URL the broker of the running controller is tried. Exit code 8 when an attack got through.
     """
+    from rich.console import Console
+
     from argosy_controller.cli.broker_check import check_from_folder
 
-    findings = check_from_folder(session.data, url)
+    with Console(stderr=True).status("trying every known attack; the last one waits up to 100 s for a half-open connection to be cut"):
+        findings = check_from_folder(session.data, url)
     session.show(findings, lambda console: _draw(console, findings))
     return 0 if all(one["held"] for one in findings) else FAILED
 

@@ -14,7 +14,7 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from argosy.errors import Conflict, InvalidInput
+from argosy.errors import Conflict, InvalidInput, Unavailable
 
 _BACKLOG = 1024
 #: How long requests under way may take at the end; SIGTERM must end everything within 10 s.
@@ -108,9 +108,17 @@ class Listener(uvicorn.Server):
         yield
 
     async def run_until(self, stop: asyncio.Event) -> None:
-        """Serves until the event is set, then lets requests under way finish for a few seconds."""
+        """Serves until the event is set, then lets requests under way finish for a few seconds.
+
+        Raises:
+            Unavailable: the server ended by itself.
+        """
         serving = asyncio.create_task(self.serve([self._bound]))
-        await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not stop.is_set():
+            raise Unavailable("a listener of the controller ended by itself: its log says why, start the controller again")
         self.should_exit = True
         await serving
 
