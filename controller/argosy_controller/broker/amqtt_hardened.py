@@ -15,7 +15,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from amqtt.adapters import WriterAdapter
@@ -23,12 +23,14 @@ from amqtt.broker import Broker
 from amqtt.contexts import Action
 from amqtt.errors import MQTTError
 from amqtt.mqtt.connack import NOT_AUTHORIZED, ConnackPacket
-from amqtt.session import ApplicationMessage, Session
+from amqtt.mqtt.protocol.broker_handler import Subscription, UnSubscription
+from amqtt.session import ApplicationMessage, IncomingApplicationMessage, Session
 
 from argosy_controller.broker import rules
 from argosy_controller.broker.amqtt_handler import HardHandler
-from argosy_controller.broker.amqtt_streams import FramedReader, PromptWriter
+from argosy_controller.broker.amqtt_streams import FramedReader, PacketRefused, PromptWriter
 
+T = TypeVar("T")
 _CONNECT_TIMEOUT_S = 10.0
 _TAKEOVER_TIMEOUT_S = 10.0
 _MAX_KEEP_ALIVE_S = 3600
@@ -92,6 +94,7 @@ class HardBroker(Broker):  # type: ignore[misc]
         try:
             opening = HardHandler.init_from_connect(reader, writer, self.plugins_manager)
             handler, session = await asyncio.wait_for(opening, _CONNECT_TIMEOUT_S)
+            reader.check_used_up()
             await self._judge(session, writer)
         except Exception as error:
             await writer.close()
@@ -128,7 +131,7 @@ class HardBroker(Broker):  # type: ignore[misc]
                 await self._end_live(name)
                 self._check_not_revoked(session)
                 session = await self._adopt(session)
-                handler.attach(session, reader, writer)
+                handler.serve(session, reader, writer, _Doings(self, session, handler))
                 self._sessions[name], self._ends[name] = (session, handler), ended
                 await handler.mqtt_connack_authorize(True)
                 await handler.start()
@@ -160,12 +163,13 @@ class HardBroker(Broker):  # type: ignore[misc]
         self._sessions[name][1].hang_up()
         await asyncio.wait_for(ended.wait(), _TAKEOVER_TIMEOUT_S)
 
+    async def _client_message_loop(self, session: Session, handler: HardHandler) -> None:
+        """The handler works off the packets; here the end is awaited."""
+        goodbye = await handler.ended
+        await self._handle_disconnect(session, handler, _done(goodbye))
+
     async def _finish(self, session: Session, handler: HardHandler, writer: WriterAdapter) -> None:
-        """Also for a client that amqtt stopped listening to (a topic with a wildcard) without closing its connection."""
-        if session.transitions.is_connected():
-            broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            broken.set_result(None)
-            await self._handle_disconnect(session, handler, broken)
+        """Closes, and forgets a clean session."""
         await handler.stop()
         await writer.close()
         if session.clean_session and self._sessions.get(session.client_id, (None, None))[1] is handler:
@@ -241,6 +245,30 @@ class HardBroker(Broker):  # type: ignore[misc]
             exact = self._retained_messages.get(topic_filter)
             return [] if exact is None else [exact]
         return [m for t, m in self._retained_messages.items() if self._matches(t, topic_filter)]
+
+
+class _Doings:
+    """What the broker does about the packets of one connection."""
+
+    def __init__(self, broker: HardBroker, session: Session, handler: HardHandler) -> None:
+        self._broker, self._session, self._handler = broker, session, handler
+
+    async def take_message(self, message: IncomingApplicationMessage) -> None:
+        if not await self._broker._handle_message_delivery(self._session, self._handler, _done(message)):
+            raise PacketRefused(f"a message on the topic {message.topic!r:.80}, which can be none")
+
+    async def subscribe(self, subscription: Subscription) -> None:
+        await self._broker._handle_subscription(self._session, self._handler, _done(subscription))
+
+    async def unsubscribe(self, unsubscription: UnSubscription) -> None:
+        await self._broker._handle_unsubscription(self._session, self._handler, _done(unsubscription))
+
+
+def _done(result: T) -> asyncio.Future[T]:
+    """amqtt hands results on as futures."""
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    future.set_result(result)
+    return future
 
 
 def certificate_identity(connection: ssl.SSLObject | None) -> tuple[str, int]:

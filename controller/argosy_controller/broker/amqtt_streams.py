@@ -1,21 +1,17 @@
 """Connections of the amqtt broker: whole, bounded packets in; closing that cannot hang out.
 
-amqtt reads field by field and trusts the length that a packet declares (up to 268 MB), keeps no limit on what a client may
-have in work, and waits for the other side when it closes. Here a packet is read whole, and only if it is small enough and
-the client's earlier ones are done, before any decoder sees it.
+amqtt reads field by field, trusts the length that a packet declares (up to 268 MB), and waits for the other side when it
+closes. Here a packet is read whole, and only if it is small enough, before any decoder sees it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
 
 from argosy.topics import MAX_PACKET_BYTES
 
-_BACKLOG_LIMIT = 200
-_BACKLOG_PAUSE_S = 0.01
 _BODY_TIMEOUT_S = 120.0
 _CLOSE_TIMEOUT_S = 2.0
 
@@ -25,20 +21,22 @@ class PacketRefused(Exception):
 
 
 class FramedReader(StreamReaderAdapter):  # type: ignore[misc]
-    """Serves amqtt's decoders out of whole packets of at most `MAX_PACKET_BYTES`.
-
-    Attributes:
-        backlog: how many of this client's packets and answers are in work; reading waits while they are too many.
-    """
+    """Serves amqtt's decoders out of whole packets of at most `MAX_PACKET_BYTES`."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         super().__init__(reader)
         self._stream = reader
         self._frame = memoryview(b"")
-        self.backlog: Callable[[], int] = lambda: 0
+        self._decoding = False
+
+    def check_used_up(self) -> None:
+        """Call it after a packet was decoded. Raises PacketRefused when something is left over in it."""
+        if self._frame:
+            raise PacketRefused(f"a packet with {len(self._frame)} bytes too many")
+        self._decoding = False
 
     async def read(self, n: int = -1) -> bytes:
-        """The next `n` bytes of the packet; the first byte of the next packet when this one is used up.
+        """The next `n` bytes of the packet, or of the next one after `check_used_up`.
 
         Raises:
             PacketRefused: the packet is too long, or its fields are longer than the packet.
@@ -46,8 +44,9 @@ class FramedReader(StreamReaderAdapter):  # type: ignore[misc]
         """
         if n == 0:
             return b""
-        if not self._frame:
+        if not self._decoding:
             self._frame = memoryview(await self._next_frame())
+            self._decoding = True
         if n > len(self._frame):
             raise PacketRefused(f"a field of {n} bytes in a packet with {len(self._frame)} left")
         end = n if n > 0 else len(self._frame)
@@ -55,8 +54,6 @@ class FramedReader(StreamReaderAdapter):  # type: ignore[misc]
         return taken
 
     async def _next_frame(self) -> bytes:
-        while self.backlog() > _BACKLOG_LIMIT:  # noqa: ASYNC110 - many things end a backlog; this pause is the rare case
-            await asyncio.sleep(_BACKLOG_PAUSE_S)
         head = bytearray(await self._stream.readexactly(1))
         size = await self._read_size(head)
         if len(head) + size > MAX_PACKET_BYTES:
