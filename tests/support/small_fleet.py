@@ -7,17 +7,20 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from securesystemslib.signer import CryptoSigner
 from sqlalchemy import Engine, create_engine
 from sqlmodel import Session, SQLModel, select
 
+from argosy.histogram import Histogram
 from argosy.protocol.card import Card, FileRef, Timing
 from argosy.protocol.codec import from_json, to_json
 from argosy.protocol.desired import Desired, SlotContent
 from argosy.protocol.refusals import Failure, Refusal
-from argosy.protocol.reported import Capabilities, Reported, Runtime, ServingState, SlotReport
+from argosy.protocol.reported import Capabilities, Event, Reported, Runtime, ServingState, SlotReport
+from argosy.protocol.telemetry import Window, to_sketch
 from argosy.topics import Channel, Topic, parse_topic
 from argosy_controller.db.engine import Database, open_database
 from argosy_controller.db.tables import DeviceRow, ModelRow, OutboxRow, VariantRow, VersionRow
@@ -35,7 +38,7 @@ def card(
     version: int = 1, variant: str = "onnx-fp32", *, length: int = 1000, p50_us: dict[str, float] | None = None, model: str = "digits"
 ) -> Card:
     """A card; the variant's name says format and precision."""
-    form, _, precision = variant.partition("-")
+    form, precision = variant.split("-")[:2]
     digest = hashlib.sha256(f"{model}/{version}/{variant}".encode()).hexdigest()
     return Card(
         model=model,
@@ -117,6 +120,23 @@ def opened(envelope: bytes) -> Desired:
 def message(device: str, channel: Channel, payload: bytes, at: float = NOW, retained: bool = False) -> Inbound:
     """As the link would put it into the inbox."""
     return Inbound(Topic(device, channel), payload, retained, at)
+
+
+def window(**changes: Any) -> Window:
+    """A telemetry window of device `a`."""
+    histogram = Histogram()
+    histogram.record(1_000_000, 9)
+    plain = Window(
+        device="a", boot="b0", sequence=1, slot="digits", model="digits", version=1, variant="onnx-fp32", start=NOW, duration_s=10.0,
+        requests=10, errors=1, latency=to_sketch(histogram),
+    )  # fmt: skip
+    return msgspec.structs.replace(plain, **changes)
+
+
+def event(**changes: Any) -> Event:
+    """An event of device `a`."""
+    plain = Event(device="a", boot="b0", sequence=1, at=NOW, kind="went-back", text="it was slow", slot="digits", failure=failure(1))
+    return msgspec.structs.replace(plain, **changes)
 
 
 @dataclass

@@ -36,6 +36,8 @@ DEVICES = [f"d{n}" for n in range(5)]
 DEADLINE_S = 600.0
 VERDICTS = [refusal for refusal in Refusal if refusal.about_artifact]
 VERSIONS = 30
+#: Selectors, and how many devices they match.
+MATCHING = {"*": 5, "device in (d0,d1,d2)": 3, "device!=d0": 4}
 names = st.sampled_from(DEVICES)
 STAGES = st.sampled_from([(1.0,), (0.25, 1.0), (0.2, 0.6, 1.0)])
 T = TypeVar("T")
@@ -53,6 +55,7 @@ class Fleet(RuleBasedStateMachine):
         self.broker: dict[str, bytes] = {}
         self.published: dict[str, int] = dict.fromkeys(DEVICES, 0)
         self.newest = 0
+        self.resumed = 0
 
     def teardown(self) -> None:
         self.come_to_rest()
@@ -160,6 +163,7 @@ class Fleet(RuleBasedStateMachine):
         if newest is not None:
             try:
                 self.commit(lambda session: command(session, newest, "me", self.now))
+                self.resumed += command is commands.resume
             except Conflict:
                 return
 
@@ -250,6 +254,17 @@ class Fleet(RuleBasedStateMachine):
                 row = rollouts[wanted.version]
                 part = parts[row.id or 0, name]
                 assert part.state != "excluded" and part.stage <= row.stage
+
+    @invariant()
+    def a_stage_reaches_its_share_and_no_more(self) -> None:
+        """But for one more at each time when none of its devices could answer."""
+        with Session(self.engine) as session:
+            parts = session.exec(select(RolloutDeviceRow).where(RolloutDeviceRow.state != "excluded")).all()
+            rollouts = session.exec(select(RolloutRow)).all()
+        for row in rollouts:
+            told = sum(part.rollout == row.id for part in parts)
+            share = max(1, int(row.stages[row.stage] * MATCHING[row.selector] + 1e-9))
+            assert told <= share + 1 + row.stage + self.resumed
 
     @invariant()
     def a_document_says_what_the_tables_say(self) -> None:
