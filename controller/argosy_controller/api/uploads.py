@@ -35,12 +35,15 @@ class _Incoming:
     complete: bool = False
 
     def on_part_begin(self) -> None:
+        """A part begins."""
         self.header, self.disposition = (b"", b""), b""
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        """A piece of a header name."""
         self.header = self._grown(self.header[0] + data[start:end], self.header[1])
 
     def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        """A piece of a header value."""
         self.header = self._grown(self.header[0], self.header[1] + data[start:end])
 
     def _grown(self, name: bytes, value: bytes) -> tuple[bytes, bytes]:
@@ -49,11 +52,13 @@ class _Incoming:
         return name, value
 
     def on_header_end(self) -> None:
+        """A header is complete."""
         if self.header[0].lower() == b"content-disposition":
             self.disposition = self.header[1]
         self.header = (b"", b"")
 
     def on_headers_finished(self) -> None:
+        """Opens the file that the part names, if it is one that a bundle has."""
         _, options = parse_options_header(self.disposition)
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if not _PLACE.fullmatch(name) or ".." in name or name in self.names or len(self.names) >= MAX_FILES:
@@ -64,6 +69,7 @@ class _Incoming:
         self.file, self.left = path.open("xb"), self.max_file_bytes
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """A piece of the file."""
         assert self.file is not None
         self.left -= end - start
         if self.left < 0:
@@ -71,12 +77,15 @@ class _Incoming:
         self.file.write(data[start:end])
 
     def on_part_end(self) -> None:
+        """The file is complete."""
         self.close()
 
     def on_end(self) -> None:
+        """The last boundary was seen."""
         self.complete = True
 
     def close(self) -> None:
+        """Closes the file in hand."""
         if self.file is not None:
             self.file.close()
             self.file = None

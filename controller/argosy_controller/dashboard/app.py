@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter
@@ -20,7 +20,7 @@ from argosy_controller import commands
 from argosy_controller.accounts.roles import Role
 from argosy_controller.accounts.throttle import Throttle
 from argosy_controller.dashboard import sessions
-from argosy_controller.dashboard.frame import STATIC, Frame, Notice, assets_version, frame_for
+from argosy_controller.dashboard.frame import STATIC, Notice, assets_version, frame_for
 from argosy_controller.dashboard.pages import device, enrol, events, fleet, model, models, patterns, rollout, rollouts
 from argosy_controller.parts import Parts
 from argosy_controller.texts import parse_duration, parse_stages
@@ -178,58 +178,56 @@ def _add_forms(router: APIRouter, shown: Dashboard) -> None:
     @router.post("/rollouts")
     async def _start(request: Request) -> Response:
         form = await request.form()
-        try:
-            made = await run_in_threadpool(_start_rollout, shown.parts, request, form)
-        except ArgosyError as error:
-            flash = Notice("bad", "Not started.", str(error))
-            chosen = _text(form, "version")
-            return await run_in_threadpool(
-                shown.show,
-                request,
-                "/rollouts",
-                "rollouts.html",
-                lambda session, now: rollouts.page(session, now, chosen),
-                flash,
-                error.status,
-            )
-        return RedirectResponse(f"/rollouts/{made}", 303, HEADERS)
+        return await run_in_threadpool(_started, shown, request, form)
 
     @router.post("/rollouts/{number}/{change}")
     async def _change(request: Request, number: int, change: str) -> Response:
         form = await request.form()
-        try:
-            await run_in_threadpool(_change_rollout, shown.parts, request, form, number, change)
-        except ArgosyError as error:
-            flash = Notice("bad", "Nothing was changed.", str(error))
-            return await run_in_threadpool(
-                shown.show,
-                request,
-                "/rollouts",
-                "rollout.html",
-                lambda session, now: rollout.page(session, number, now),
-                flash,
-                error.status,
-            )
-        return RedirectResponse(f"/rollouts/{number}", 303, HEADERS)
+        return await run_in_threadpool(_changed, shown, request, form, number, change)
 
     @router.post("/enrol")
     async def _make_token(request: Request) -> Response:
         form = await request.form()
-        made: NewTokenView | None = None
-        flash, status = Notice("ok", "Made.", "Copy the line now: only its hash is kept."), 200
-        try:
-            made = await run_in_threadpool(_create_token, shown.parts, request, form)
-        except ArgosyError as error:
-            flash, status = Notice("bad", "No token was made.", str(error)), error.status
-        return await run_in_threadpool(
-            shown.show,
-            request,
-            "/enrol",
-            "enrol.html",
-            lambda session, now: enrol.page(session, now, shown.parts.endpoints.device_api, made),
-            flash,
-            status,
+        return await run_in_threadpool(_token_made, shown, request, form)
+
+
+def _started(shown: Dashboard, request: Request, form: FormData) -> Response:
+    try:
+        made = _start_rollout(shown.parts, request, form)
+    except ArgosyError as error:
+        flash, chosen = Notice("bad", "Not started.", str(error)), _text(form, "version")
+        return shown.show(
+            request, "/rollouts", "rollouts.html", lambda session, now: rollouts.page(session, now, chosen), flash, error.status
         )
+    return RedirectResponse(f"/rollouts/{made}", 303, HEADERS)
+
+
+def _changed(shown: Dashboard, request: Request, form: FormData, number: int, change: str) -> Response:
+    try:
+        _change_rollout(shown.parts, request, form, number, change)
+    except ArgosyError as error:
+        flash = Notice("bad", "Nothing was changed.", str(error))
+        return shown.show(
+            request, "/rollouts", "rollout.html", lambda session, now: rollout.page(session, number, now), flash, error.status
+        )
+    return RedirectResponse(f"/rollouts/{number}", 303, HEADERS)
+
+
+def _token_made(shown: Dashboard, request: Request, form: FormData) -> Response:
+    made: NewTokenView | None = None
+    flash, status = Notice("ok", "Made.", "Copy the line now: only its hash is kept."), 200
+    try:
+        made = _create_token(shown.parts, request, form)
+    except ArgosyError as error:
+        flash, status = Notice("bad", "No token was made.", str(error)), error.status
+    return shown.show(
+        request,
+        "/enrol",
+        "enrol.html",
+        lambda session, now: enrol.page(session, now, shown.parts.endpoints.device_api, made),
+        flash,
+        status,
+    )
 
 
 def _operator(parts: Parts, request: Request, form: FormData) -> str:
@@ -276,12 +274,3 @@ def safe_target(path: str) -> str:
 def _text(form: FormData, name: str) -> str:
     value = form.get(name, "")
     return value.strip()[:2000] if isinstance(value, str) else ""
-
-
-def names_of(page: object) -> set[str]:
-    """The fields that a page declares, for the test that compares them with its template."""
-    assert is_dataclass(page)
-    return {one.name for one in fields(page)}
-
-
-__all__ = ["Dashboard", "Frame", "dashboard_router", "names_of", "safe_target"]
