@@ -20,9 +20,9 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem } .soft { color: var(--soft) }
 .wide { overflow-x: auto } table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line) }
 .n { text-align: right; font-variant-numeric: tabular-nums } .good { color: var(--good) } .bad { color: var(--bad) }
-svg { width: 100%; height: auto; display: block } svg text { fill: var(--soft); font: 11px system-ui, sans-serif }
+svg { width: 100%; min-width: 640px; height: auto; display: block } .table { min-width: 560px } svg text { fill: var(--soft); font: 11px system-ui, sans-serif }
 .grid { stroke: var(--line) } .v1 { fill: #8a94a0 } .v2 { fill: #1f7ae0 } .v3 { fill: #e08a1f } .v4 { fill: #c02b2b }
-.key span { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin: 0 .3em 0 1em }
+.key { white-space: nowrap; margin-left: 1em } .key span { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: .3em }
 """
 
 
@@ -36,22 +36,22 @@ def page(summary: dict[str, Any], stage: Stage) -> str:
 <p class="soft">{held} of {len(summary["promises"])} promises held, {summary["seconds"]:.0f} s, {escape(summary["data"])}</p>
 <h2>What clients saw</h2>
 <p class="soft">Each dot is the median of a tenth of a second, from a client's request to its answer over loopback HTTP.
-<span class="key">{"".join(f'<span style="background:{c}"></span>version {v}' for v, c in _COLOURS)}</span></p>
+{"".join(f'<span class="key"><span style="background:{c}"></span>version {v}</span>' for v, c in _COLOURS)}</p>
 <div class="wide">{"".join(_strip(device.name, stage.requests(device.name), *_span(stage)) for device in stage.devices)}</div>
 {_load_table(summary["load"])}
 <h2>What was promised, and what was seen</h2>
 <div class="wide"><table>{"".join(_promise(one) for one in summary["promises"])}</table></div>
 <h2>Version 2, compressed</h2>
-<div class="wide"><table><tr><th>variant<th>precision<th class="n">bytes<th class="n">accuracy<th>95 % interval<th class="n">latency p50</tr>
+<div class="wide"><table class="table"><tr><th>variant<th>precision<th class="n">bytes<th class="n">accuracy<th>95 % interval<th class="n">latency p50</tr>
 {"".join(_variant(one) for one in summary["variants"])}</table></div>
 <h2>What devices serve at the end</h2>
-<div class="wide"><table><tr><th>device<th>runtimes<th>serves<th>sha256 of the file on its disk</tr>
+<div class="wide"><table class="table"><tr><th>device<th>runtimes<th>serves<th>sha256 of the file on its disk</tr>
 {"".join(_device(one) for one in summary["devices"])}</table></div>
 </body></html>
 """
 
 
-_COLOURS = (("1", "#8a94a0"), ("2", "#1f7ae0"), ("3", "#e08a1f"), ("4", "#c02b2b"))
+_COLOURS = (("1", "#8a94a0"), ("2", "#1f7ae0"), ("3", "#e08a1f"))
 
 
 def _span(stage: Stage) -> tuple[float, float]:
