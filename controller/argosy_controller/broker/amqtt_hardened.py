@@ -77,7 +77,7 @@ class HardBroker(Broker):  # type: ignore[misc]
             backlog=1024,
             ssl=self._context,
             ssl_handshake_timeout=_CONNECT_TIMEOUT_S,
-            ssl_shutdown_timeout=1.0,
+            ssl_shutdown_timeout=0.25,
         )
 
     async def stream_connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str) -> None:

@@ -13,7 +13,7 @@ from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
 from argosy.topics import MAX_PACKET_BYTES
 
 _BODY_TIMEOUT_S = 120.0
-_CLOSE_TIMEOUT_S = 2.0
+_CLOSE_TIMEOUT_S = 1.0
 
 
 class PacketRefused(Exception):
@@ -75,7 +75,7 @@ class FramedReader(StreamReaderAdapter):  # type: ignore[misc]
 class PromptWriter(StreamWriterAdapter):  # type: ignore[misc]
     is_closed: bool
 
-    """Closes within two seconds, also when the other side reads nothing."""
+    """Closes within a second, also when the other side reads nothing."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         super().__init__(writer)

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from argosy.errors import Conflict, Unavailable
+from argosy_controller.broker import launcher as launching
 from argosy_controller.broker.running import RunningBroker
 
 _LOG = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class ChildBroker(RunningBroker):
             Unavailable: it ends at once, or does not answer in time.
         """
         with self._lock:
+            self._end_process()
             check_port_free(self.address)
             self._bound_log()
             command = self.program()
@@ -99,7 +101,7 @@ class ChildBroker(RunningBroker):
         return answers(self.address, 0.5)
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
-        launcher = [sys.executable, "-m", "argosy_controller.broker.launcher", str(os.getpid())]
+        launcher = [sys.executable, "-I", "-S", launching.__file__, str(os.getpid())]  # as a file, it imports nothing else of ours
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         with os.fdopen(os.open(self.log, flags, 0o600), "ab") as log:
             return subprocess.Popen(

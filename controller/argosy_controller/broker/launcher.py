@@ -1,4 +1,4 @@
-"""Becomes another program that dies with the process that started it: `python -m ...launcher PARENT PROGRAM ARG...`
+"""Becomes another program that dies with the process that started it: `python launcher.py PARENT PROGRAM ARG...`
 
 A broker that outlived a killed controller would hold its port, with rules that nobody updates any more. Linux sends a
 signal when the thread that started a child ends (prctl(2), PR_SET_PDEATHSIG); the setting survives execve. Set here,

@@ -58,6 +58,7 @@ def configuration(folder: Path, host: str, port: int, tls: BrokerTls) -> str:
         "persistence_file broker.db",
         "autosave_interval 60",
         f"max_packet_size {MAX_PACKET_BYTES}",
+        "set_tcp_nodelay true",
         "max_inflight_messages 100",
         "max_queued_messages 100000",
         "max_queued_bytes 134217728",

@@ -117,6 +117,7 @@ class Wire:
         raw = None
         try:
             raw = socket.create_connection(address, timeout_s)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return cls(context.wrap_socket(raw))
         except OSError as error:
             if raw is not None:

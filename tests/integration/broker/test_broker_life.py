@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from broker_site import Authority, Site, free_port, wait_until
 from argosy.errors import Conflict, InvalidInput, Unavailable
 from argosy_controller.broker import RunningBroker, start_broker
 from argosy_controller.broker.attacks import ClientFiles
-from argosy_controller.broker.wire import Closed
+from argosy_controller.broker.wire import Closed, Wire, client_context
 
 pytestmark = pytest.mark.integration
 
@@ -211,27 +212,18 @@ def test_a_revoked_device_leaves_no_stored_session(own_site: Site) -> None:
     assert not own_site.connect("pi-7", clean=False).session_present
 
 
-def test_a_revoked_device_cannot_return_by_resuming_its_tls_session(own_site: Site) -> None:
-    import ssl
-
-    from argosy_controller.broker.wire import Wire, client_context
-
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_revoked_device_cannot_return_by_resuming_its_tls_session(own_site: Site, version: ssl.TLSVersion) -> None:
     files = own_site.authority.issue("pi-7")
-    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-        context = client_context(own_site.authority.ca, (files.certificate, files.key))
-        context.minimum_version = context.maximum_version = version
-        raw = context.wrap_socket(socket.create_connection(own_site.broker.address, 5))
-        with Wire(raw) as device:
-            device.connect("pi-7").ping()
-            remembered = raw.session
-        if version is ssl.TLSVersion.TLSv1_2:
-            sessions = [(context, remembered)]
-        else:
-            sessions.append((context, remembered))
+    context = client_context(own_site.authority.ca, (files.certificate, files.key))
+    context.minimum_version = context.maximum_version = version
+    with context.wrap_socket(socket.create_connection(own_site.broker.address, 5)) as tls:
+        Wire(tls).connect("pi-7").ping()
+        remembered = tls.session
     revoke(own_site, own_site.broker, pi_7=files)
-    for context, remembered in sessions:
-        with pytest.raises((Closed, OSError)), socket.create_connection(own_site.broker.address, 5) as tcp:
-            Wire(context.wrap_socket(tcp, session=remembered)).connect("pi-7")
+    with socket.create_connection(own_site.broker.address, 5) as tcp, pytest.raises((Closed, OSError)):  # noqa: SIM117
+        with context.wrap_socket(tcp, session=remembered) as tls:
+            Wire(tls).connect("pi-7")
 
 
 def test_a_device_revoked_while_the_broker_is_down_is_shut_out_when_it_is_back(own_site: Site) -> None:
@@ -253,8 +245,6 @@ def test_a_renewed_server_certificate_is_taken_over(own_site: Site) -> None:
 
 
 def served_certificate(site: Site) -> bytes | None:
-    from argosy_controller.broker.wire import client_context
-
     with socket.create_connection(site.broker.address, 5) as tcp, client_context(site.authority.ca, None).wrap_socket(tcp) as tls:
         return tls.getpeercert(binary_form=True)
 
