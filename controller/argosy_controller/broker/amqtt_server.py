@@ -12,6 +12,7 @@ import json
 import logging
 import signal
 import sys
+from asyncio import sslproto
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from typing import Any
 from argosy.errors import InvalidInput
 from argosy_controller.broker.amqtt_hardened import HardBroker, server_context
 from argosy_controller.broker.revocations import revoked_serials
+
+#: asyncio holds one receive buffer for each TLS connection, 256 KiB unless told: two thirds of what a device would cost here.
+_RECEIVE_BUFFER_BYTES = 32 << 10
 
 
 async def serve(config: dict[str, Any]) -> None:
@@ -58,6 +62,7 @@ async def _revoke(broker: HardBroker, load: Callable[[], frozenset[int]]) -> str
 
 def main(path: str) -> None:
     """Reads the configuration and serves."""
+    sslproto.SSLProtocol.max_size = _RECEIVE_BUFFER_BYTES
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     asyncio.run(serve(json.loads(Path(path).read_text())))
 
