@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
 import socket
+import sys
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from argosy.errors import InvalidInput
+from argosy.errors import InvalidInput, Unavailable
 from argosy.topics import MAX_PACKET_BYTES
 from argosy_controller.broker import rules
 from argosy_controller.broker.child import ChildBroker
@@ -21,8 +23,10 @@ from argosy_controller.broker.revocations import newest_date
 from argosy_controller.broker.running import BrokerTls
 from argosy_controller.broker.wire import CONNACK, Closed, connect_packet, split_frame
 
+_LOG = logging.getLogger(__name__)
 _RELOADED = b"Reloading config."
 _DOOR = "door.sock"
+_STORED = "broker.db"
 _ANSWER_TIMEOUT_S = 5.0
 
 
@@ -55,7 +59,7 @@ def configuration(folder: Path, host: str, port: int, tls: BrokerTls) -> str:
         "connection_messages false",
         "persistence true",
         f"persistence_location {folder}/",
-        "persistence_file broker.db",
+        f"persistence_file {_STORED}",
         "autosave_interval 60",
         f"max_packet_size {MAX_PACKET_BYTES}",
         "set_tcp_nodelay true",
@@ -100,6 +104,22 @@ class MosquittoBroker(ChildBroker):
         self._executable = executable
         self._tls = tls
         self._loaded: _Loaded | None = None
+
+    def start(self) -> None:
+        """As for every child; without what mosquitto stored, where it cannot read that any more (a power cut in the middle of writing)."""
+        try:
+            super().start()
+        except Unavailable:
+            stored, aside = self.folder / _STORED, self.folder / f"{_STORED}.unreadable"
+            if not stored.exists():
+                raise
+            stored.replace(aside)
+            try:
+                super().start()
+            except BaseException:
+                aside.replace(stored)  # that was not it
+                raise
+            _LOG.warning("mosquitto could not read %s and started without it (kept as %s): all documents are offered again", stored, aside)
 
     def program(self) -> list[str]:
         self.write("mosquitto.conf", configuration(self.folder, *self.address, self._tls))
@@ -165,7 +185,7 @@ class MosquittoBroker(ChildBroker):
         try:
             with socket.socket(socket.AF_UNIX) as door:
                 door.settimeout(_ANSWER_TIMEOUT_S)
-                door.connect(f"/proc/self/fd/{folder}/{_DOOR}")
+                door.connect(f"/proc/self/fd/{folder}/{_DOOR}" if sys.platform == "linux" else str(self.folder / _DOOR))
                 yield door
         finally:
             os.close(folder)

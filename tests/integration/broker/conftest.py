@@ -43,6 +43,14 @@ def own_site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
+def mosquitto_site(tmp_path: Path) -> Iterator[Site]:
+    """A mosquitto that the test may harm."""
+    skip_where_missing("mosquitto")
+    with started("mosquitto", tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
 def amqtt_site(tmp_path: Path) -> Iterator[Site]:
     """An amqtt broker that the test may harm."""
     with started("amqtt", tmp_path) as running:

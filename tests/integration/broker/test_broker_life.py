@@ -89,6 +89,19 @@ def test_a_broker_outlives_the_thread_that_started_it_again(own_site: Site) -> N
     assert own_site.broker.alive()
 
 
+def test_mosquitto_starts_without_what_it_stored_when_that_is_damaged(mosquitto_site: Site) -> None:
+    own_site = mosquitto_site
+    own_site.controller().publish("argosy/v1/d/pi-7/desired", b"document", retain=True)
+    own_site.broker.restart()  # type: ignore[attr-defined]
+    os.kill(own_site.process_id(), signal.SIGKILL)
+    assert wait_until(lambda: not own_site.broker.alive())
+    stored = own_site.folder / "broker.db"
+    stored.write_bytes(bytes(100))
+    assert own_site.broker.ensure()
+    own_site.connect("pi-7").ping()
+    assert (own_site.folder / "broker.db.unreadable").exists()
+
+
 def test_stop_ends_it_and_stays_ended(own_site: Site) -> None:
     device, pid = own_site.connect("pi-7"), own_site.process_id()
     own_site.broker.stop()

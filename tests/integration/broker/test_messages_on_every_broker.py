@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
+from random import Random
 
 import paho.mqtt.client as mqtt
 import pytest
 from broker_site import Site, free_port, wait_until
 
-from argosy_controller.broker.wire import Closed, Message, Will, publish_packet
+from argosy_controller.broker.wire import Closed, Message, Will, publish_packet, remaining_length, text
 
 pytestmark = pytest.mark.integration
 
@@ -195,6 +197,33 @@ def test_amqtt_makes_a_fast_publisher_wait(amqtt_site: Site) -> None:
         received += got
         assert amqtt_site.memory() - before < 150e6
     sender.join()
+
+
+def nonsense(random: Random, name: str) -> bytes:
+    """A packet that is nearly right: of any type, with a body that often begins as it should."""
+    topic = text(f"argosy/v1/d/{name}/{random.choice(['event', 'desired', 'x'])}")
+    beginnings = (b"", random.randbytes(2), topic, random.randbytes(2) + topic, b"\x00\x04MQTT\x04", text("\x00#+$"))
+    body = random.choice(beginnings) + random.randbytes(random.choice((0, 1, 2, 5, 200)))
+    size = remaining_length(max(len(body) + random.choice((0, 0, 0, -1, 1)), 0))
+    return bytes([random.randrange(256)]) + size + body
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nonsense_from_a_device_harms_nobody_else(site: Site, seed: int) -> None:
+    random, files = Random(seed), site.authority.issue("mad")
+    controller, bystander = site.controller(), site.connect("bystander")
+    for _ in range(60):
+        wire = site.dial(files)
+        with contextlib.suppress(Closed):
+            if random.random() < 0.8:
+                wire.connect("mad")
+            for _ in range(5):
+                wire.send(nonsense(random, "mad"))
+        wire.close()
+    bystander.publish("argosy/v1/d/bystander/event", b"fine %d" % seed)
+    assert wait_until(lambda: b"fine %d" % seed in payloads(controller.listen(0.1), "argosy/v1/d/bystander/event"))
+    site.connect("mad", files=files).ping()
+    assert "Traceback" not in (site.folder / "broker.log").read_text()
 
 
 def test_amqtt_memory_does_not_grow_with_reconnections(amqtt_site: Site) -> None:
