@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from argosy_controller.cli.client import Client
 
 INTERRUPTED = 130
+_WIDTH = 200
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -80,7 +81,9 @@ class Session:
         """For people: stdout, or stderr when stdout carries JSON."""
         from rich.console import Console
 
-        return Console(stderr=self.json, highlight=False, soft_wrap=True)
+        console = Console(stderr=self.json, highlight=False, soft_wrap=True)
+        # In a pipe or a file nobody's lines end at column 80.
+        return console if console.is_terminal else Console(stderr=self.json, highlight=False, soft_wrap=True, width=_WIDTH)
 
     def show(self, document: Any, for_people: Callable[[Console], None]) -> None:
         """Prints the document as JSON, or lets `for_people` draw it."""

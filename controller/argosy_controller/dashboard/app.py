@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,7 @@ HEADERS = {
 }
 _STATIC_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
+_log = logging.getLogger(__name__)
 PageQuery = Callable[[Session, float], Any]
 
 
@@ -78,6 +80,10 @@ class Dashboard:
         except ArgosyError as error:
             title = "Not found" if isinstance(error, NotFound) else "This does not work"
             return self._render("broken.html", error.status, frame=frame, title=title, text=str(error))
+        except Exception:
+            _log.exception("page %s broke", request.url.path)
+            text = "The controller could not make this page; its log says why. Everything else goes on."
+            return self._render("broken.html", 500, frame=frame, title="This page broke", text=text)
         return self._render(template, status, frame=frame, page=page)
 
     def login(self, request: Request, name: str = "", error: str = "", status: int = 200) -> Response:

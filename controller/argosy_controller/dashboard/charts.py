@@ -19,6 +19,7 @@ WIDTH = 640.0
 ROW_WIDTH = 220.0
 #: Bins of a density: 8 for each doubling; coarser than what was measured, so that few values already give a shape.
 _BIN_SCALE = 3
+_LABEL_WIDTH = 120.0
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,7 @@ def lines(moments: Sequence[Moment], start: float, end: float, changes: Mapping[
         _polyline([(one.at, x(one.at), y(one.p95)) for one in shown], gap),
         tuple(Tick(x(at), as_time(at)) for at in (start + (end - start) * part for part in (0.08, 0.36, 0.64, 0.92))),
         tuple(Tick(y(value), as_latency(value)) for value in nice_values(low, high, 4)),
-        tuple(
-            Mark(x(at), label, "start" if at < (start + end) / 2 else "end") for at, label in sorted(changes.items()) if start <= at <= end
-        ),
+        _readable([(x(at), label) for at, label in sorted(changes.items()) if start <= at <= end]),
     )
 
 
@@ -182,7 +181,7 @@ def split(counts: Mapping[str, int]) -> tuple[Segment, ...]:
 
 def nice_values(low: float, high: float, most: int) -> list[float]:
     """At most `most` round values (1, 2, 5 times powers of ten) inside a logarithmic range."""
-    for steps in ((1, 2, 5), (1, 3), (1,)):
+    for steps in ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1, 3), (1,)):
         found = [
             step * 10.0**power
             for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -245,6 +244,15 @@ def _apart(xs: Sequence[float]) -> list[tuple[float, str]]:
             sides = ["end", "end"]
         return list(zip(xs, sides, strict=True))
     return [(x, "end" if x > WIDTH - 200 else "start") for x in xs]
+
+
+def _readable(marks: Sequence[tuple[float, str]]) -> tuple[Mark, ...]:
+    """Marks whose labels do not lie on each other: of some that are close the last keeps its label."""
+    following = [*(x for x, _ in marks), math.inf][1:]
+    return tuple(
+        Mark(x, label if after - x > _LABEL_WIDTH else "", "start" if x < WIDTH / 2 else "end")
+        for (x, label), after in zip(marks, following, strict=True)
+    )
 
 
 def _polyline(points: Sequence[tuple[float, float, float]], gap: float) -> str:

@@ -15,6 +15,8 @@ from argosy_controller.views.format import as_bytes, as_count, as_duration, as_l
 from argosy_controller.views.latency import SPAN_S, recent
 from argosy_controller.views.telemetry import LatencyQuery, LatencyView, latency
 
+MOST_EVENTS = 8
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -71,7 +73,7 @@ def page(session: Session, name: str, now: float) -> DevicePage:
         facts=_facts(device, now),
         chart=lines(measured.moments, now - SPAN_S, now, _changes(happened)),
         versions=tuple(_version(one, now) for one in latency(session, LatencyQuery(device=name))),
-        events=tuple(event_line(one, now) for one in reversed(happened)),
+        events=tuple(event_line(one, now) for one in happened[: -MOST_EVENTS - 1 : -1]),
     )
 
 

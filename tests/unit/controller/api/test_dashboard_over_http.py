@@ -162,3 +162,12 @@ def test_signing_in_leads_nowhere_else(target: str) -> None:
 def test_lost_broker_is_said_on_every_page(browser: TestClient, parts: Parts) -> None:
     parts.link.listening_since = None  # type: ignore[misc]
     assert "is not connected." in browser.get("/models").text
+
+
+def test_page_that_breaks_is_told_in_its_frame(browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the traceback must not be shown")
+
+    monkeypatch.setattr("argosy_controller.dashboard.pages.events.list_events", broken)
+    answer = browser.get("/events")
+    assert answer.status_code == 500 and "This page broke" in answer.text and "traceback" not in answer.text

@@ -54,11 +54,15 @@ def test_density_stays_inside_its_frame(before: list[int], after: list[int]) -> 
             assert chart is not None and all(0 <= y <= chart.height for y in numbers[1::2])
 
 
-@given(st.lists(st.tuples(st.floats(0, 100), st.integers(1, 10**12), st.integers(0, 10**6)), min_size=2, max_size=40))
-def test_lines_stay_inside_their_frame(measured: list[tuple[float, int, int]]) -> None:
+@given(
+    st.lists(st.tuples(st.floats(0, 100), st.integers(1, 10**12), st.integers(0, 10**6)), min_size=2, max_size=40),
+    st.dictionaries(st.floats(-10, 110), st.just("swapped"), max_size=5),
+)
+def test_lines_stay_inside_their_frame(measured: list[tuple[float, int, int]], changes: dict[float, str]) -> None:
     moments = [Moment(at, float(p50), float(p50 + more)) for at, p50, more in sorted(measured)]
-    chart = charts.lines(moments, 0.0, 100.0, {50.0: "swapped"})
+    chart = charts.lines(moments, 0.0, 100.0, changes)
     assert chart is not None
+    assert all(0 <= mark.x <= chart.width for mark in chart.marks)
     for path in (chart.p50, chart.p95):
         assert all(0 <= number <= max(chart.width, chart.height) for number in _numbers(path))
 
