@@ -56,7 +56,7 @@ def plan(rollout: Rollout, fleet: Mapping[str, Device], evidence: Evidence, now:
     after = replace(rollout, parts=_with(rollout.parts, seen))
     match rollout.state:
         case State.ABORTED:
-            return _undo(rollout, fleet)
+            return [*seen, *_undo(after, fleet)]
         case State.FINISHED:
             return [*seen, *_return(after, fleet, (PartState.WENT_BACK,)), *_tell_latecomers(after, fleet, now)]
         case State.PAUSED:
@@ -79,7 +79,8 @@ def _observe(rollout: Rollout, part: Part, device: Device | None, evidence: Evid
     failure = verdict_against(rollout, device, part)
     if failure is not None and not (part.state is PartState.CONFIRMED and rollout.state is State.FINISHED):
         return [WentBack(part.device, failure)]
-    return _observe_silence(rollout, part, device, evidence, now) if part.state is PartState.TOLD else []
+    waits = part.state is PartState.TOLD and rollout.state is not State.ABORTED
+    return _observe_silence(rollout, part, device, evidence, now) if waits else []
 
 
 def _observe_silence(rollout: Rollout, part: Part, device: Device, evidence: Evidence, now: float) -> list[Action]:
@@ -126,13 +127,8 @@ def _stop(rollout: Rollout, fleet: Mapping[str, Device]) -> list[Action]:
 
 
 def _undo(rollout: Rollout, fleet: Mapping[str, Device]) -> list[Action]:
-    """Takes every device back that has not confirmed; nobody is left told."""
-    gone = [
-        Lost(part.device, _why_gone(fleet.get(part.device)))
-        for part in rollout.parts.values()
-        if part.state is PartState.TOLD and not _reachable(rollout, fleet.get(part.device))
-    ]
-    return [*gone, *_return(rollout, fleet, (*_OPEN, PartState.WENT_BACK))]
+    """Takes every device back that has not confirmed; whoever cannot be reached any more was lost before. Nobody is left told."""
+    return _return(rollout, fleet, (*_OPEN, PartState.WENT_BACK))
 
 
 def _return(rollout: Rollout, fleet: Mapping[str, Device], states: Sequence[PartState]) -> list[Action]:

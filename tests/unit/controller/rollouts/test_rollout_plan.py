@@ -223,6 +223,11 @@ def test_after_an_abort_everyone_not_confirmed_is_taken_back_once() -> None:
     assert actions == [TakeBack("a", OLD, "digits@2 was not confirmed here")]
 
 
+def test_an_abort_first_hears_who_has_confirmed_meanwhile() -> None:
+    actions = look(rollout(told("a"), told("b"), state=State.ABORTED), done("a"), asked("b"))
+    assert actions == [Confirm("a"), TakeBack("b", OLD, "digits@2 was not confirmed here")]
+
+
 def test_a_failure_after_the_finish_concerns_that_device_only() -> None:
     subject = rollout(told("a"), told("b", deadline=None), state=State.FINISHED)
     actions = look(subject, asked("a", report=serves(1, failure=failure(4))), asked("b", online=False))
