@@ -17,9 +17,11 @@ from argosy.protocol.reported import Capabilities, Runtime
 from argosy.trust import Refused
 from argosy_agent.clock import Clock
 from argosy_agent.fetch.metadata import Repository
+from argosy_agent.fetch.trusted import Trusted
 from argosy_agent.folder import StateFolder
 from argosy_agent.http import DeviceHttp
 from argosy_agent.identity import load_identity
+from argosy_agent.link import wait_before
 from argosy_agent.simulate.player import Player
 from argosy_agent.timers import Every
 from argosy_agent.updater.state import FetchFailed, SlotEvent, StartFetch
@@ -34,6 +36,7 @@ CAPABILITIES = Capabilities(
 )
 _TICK_S = 0.5
 _HOUSEKEEPING_S = 1.0
+_REFRESH_EVERY_S = 0.1
 
 
 class Crowd:
@@ -49,8 +52,10 @@ class Crowd:
         clock = Clock(folders[0].floor)
         self._repository = Repository(first, folders[0], DeviceHttp(first, folders[0], clock), clock)
         self._asking: list[Player] = []
+        self._refresh_at = 0.0
         self._selector = selectors.DefaultSelector()
-        self._events: dict[int, int] = {}
+        self._events: dict[Player, int] = {}
+        self._lost: dict[Player, float] = {}
         self.players = [self._player(folder) for folder in folders]
 
     def _player(self, folder: StateFolder) -> Player:
@@ -63,23 +68,41 @@ class Crowd:
         Raises:
             Unavailable: one could not connect.
         """
+        keep_alive = Every(_HOUSEKEEPING_S, self._keep_alive, at_once=False)
         for player in self.players:
-            try:
-                player.connect()
-            except (OSError, ValueError) as error:
-                raise Unavailable(f"device {player.device.facts.name} cannot connect to the broker ({error})") from error
-            self._register(player)
+            self._connect(player)
             self.turn(0.0)
+            keep_alive.turn(time.monotonic())
+            self._reconnect()
         deadline = time.monotonic() + 60
         while not all(player.connected for player in self.players):
             self.turn(0.1)
+            keep_alive.turn(time.monotonic())
+            self._reconnect()
             if time.monotonic() > deadline:
                 raise Unavailable("not every device was accepted by the broker within 60 s: look at the controller's log")
+
+    def _connect(self, player: Player) -> None:
+        try:
+            player.connect()
+        except (OSError, ValueError) as error:
+            raise Unavailable(f"device {player.device.facts.name} cannot connect to the broker ({error})") from error
+        self._selector.register(_socket(player), selectors.EVENT_READ | selectors.EVENT_WRITE, player)
+
+    def _reconnect(self) -> None:
+        """Connects those again whose time has come, as the real link would; one that fails waits for its next turn."""
+        now = time.monotonic()
+        for player in [player for player, due in self._lost.items() if due <= now]:
+            try:
+                self._connect(player)
+                del self._lost[player]
+            except Unavailable:
+                self._lost[player] = now + wait_before(player.device.facts.name, player.attempts)
 
     def run(self, rounds: int, timeout_s: float, stopping: Callable[[], bool]) -> None:
         """Plays until every device has confirmed `rounds` generations, or the time is over, or `stopping` says so."""
         deadline = time.monotonic() + timeout_s
-        timers = [Every(_TICK_S, self._tick), Every(_HOUSEKEEPING_S, self._keep_alive)]
+        timers = [Every(_TICK_S, self._tick), Every(_HOUSEKEEPING_S, self._keep_alive), Every(_HOUSEKEEPING_S, self._reconnect)]
         while time.monotonic() < deadline and not stopping():
             self.turn(0.1)
             for timer in timers:
@@ -103,58 +126,54 @@ class Crowd:
 
     # --- sockets -----------------------------------------------------------------------------------------------------
 
-    def _register(self, player: Player) -> None:
-        self._selector.register(_socket(player), selectors.EVENT_READ | selectors.EVENT_WRITE, player)
-
     def _serve(self, player: Player, ready: int) -> None:
-        client = player.connection.client
+        self._with(player, lambda: _exchange(player, ready))
+
+    def _with(self, player: Player, act: Callable[[], None]) -> None:
+        """Lets a device act; what it wrote, or that it lost its socket over it, is then known to the selector."""
         sock = _socket(player)
-        if ready & selectors.EVENT_READ:
-            while client.loop_read() == mqtt.MQTT_ERR_SUCCESS and sock is not None and sock.pending():
-                pass  # what TLS has decrypted already, no selector tells
-        player.work()
-        if client.want_write():
-            client.loop_write()
-        self._rearm(player, sock)
+        act()
+        if sock is not None:
+            self._rearm(player, sock)
 
     def _rearm(self, player: Player, sock: Any) -> None:
-        client = player.connection.client
         if _socket(player) is None:
             self._selector.unregister(sock)
+            self._events.pop(player, None)
+            self._lost[player] = time.monotonic() + wait_before(player.device.facts.name, 0)
             return
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.want_write() else 0)
-        if self._events.get(id(player)) != wanted:
-            self._events[id(player)] = wanted
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if player.connection.client.want_write() else 0)
+        if self._events.get(player) != wanted:
+            self._events[player] = wanted
             self._selector.modify(sock, wanted, player)
 
     def _tick(self) -> None:
         for player in self.players:
-            player.tick()
-            if _socket(player) is not None and player.connection.client.want_write():
-                self._rearm(player, _socket(player))
+            self._with(player, player.tick)
 
     def _keep_alive(self) -> None:
         for player in self.players:
-            player.connection.client.loop_misc()
+            if _socket(player) is not None:
+                self._with(player, lambda client=player.connection.client: client.loop_misc())  # type: ignore[misc]
 
     # --- trust -------------------------------------------------------------------------------------------------------
 
     def _answer_refreshes(self) -> None:
-        if not self._asking:
+        """One refresh answers everybody who asked before it began; devices that connect one by one would ask a thousand times."""
+        if not self._asking or time.monotonic() < self._refresh_at:
             return
         asking, self._asking = self._asking, []
         try:
             trusted = self._repository.refresh()
         except ArgosyError as error:
             refusal = error.refusal if isinstance(error, Refused) else None
+            self._refresh_at = time.monotonic() + _REFRESH_EVERY_S
             for player in asking:
                 player.perform(player.device.on_metadata_failed(refusal, str(error), None, player.times()))
             return
+        self._refresh_at = time.monotonic() + _REFRESH_EVERY_S
         for player in asking:
-            player.perform(player.device.on_metadata(trusted, player.times()))
-            player.work()
-            if _socket(player) is not None:
-                self._rearm(player, _socket(player))
+            self._with(player, lambda player=player: _tell_metadata(player, trusted))  # type: ignore[misc]
 
     def _refused(self, effect: StartFetch) -> SlotEvent | None:
         """The check that a fetch begins with: is what the document names what a publisher signed?"""
@@ -172,6 +191,21 @@ class Crowd:
 def _socket(player: Player) -> Any:
     """The TLS socket of the connection; None once it is closed."""
     return player.connection.client.socket()
+
+
+def _exchange(player: Player, ready: int) -> None:
+    client, sock = player.connection.client, _socket(player)
+    if ready & selectors.EVENT_READ:
+        while client.loop_read() == mqtt.MQTT_ERR_SUCCESS and sock is not None and sock.pending():
+            pass  # what TLS has decrypted already, no selector tells
+    player.work()
+    if client.want_write():
+        client.loop_write()
+
+
+def _tell_metadata(player: Player, trusted: Trusted) -> None:
+    player.perform(player.device.on_metadata(trusted, player.times()))
+    player.work()
 
 
 def _allow_sockets(count: int) -> None:

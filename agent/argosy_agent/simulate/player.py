@@ -67,15 +67,22 @@ class Player:
         self.connected = False
         self.told: dict[int, float] = {}
         self.confirmed: dict[int, float] = {}
-        self.connection = Connection(identity.device, self._boot, mutual_context(folder, self._clock), 1, self._inbox.append)
+        self.attempts = 0
+        self.connection = self._new_connection()
         self.device.on_worker(WorkerUp(), self.times())
 
+    def _new_connection(self) -> Connection:
+        return Connection(self._enrolled.device, self._boot, mutual_context(self._folder, self._clock), self.attempts, self._inbox.append)
+
     def connect(self) -> None:
-        """Connects; the handshake is waited for.
+        """Connects, with a new client object as the real link does; the handshake is waited for.
 
         Raises:
             OSError: no connection.
         """
+        self.connected = False
+        self.attempts += 1
+        self.connection = self._new_connection()
         self.connection.client.connect(self._enrolled.broker_host, self._enrolled.broker_port, KEEPALIVE_S)
 
     def times(self) -> Times:
