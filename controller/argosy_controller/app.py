@@ -64,6 +64,9 @@ def serve(settings: Settings, announcer: Announcer, *, verbose: bool = False) ->
     """
     logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    if not verbose:
+        # It calls a kept-alive connection at the end an error; what breaks in a request is logged by us.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     os.umask(0o077)
     folder = prepare(settings.data)
     with ExitStack() as stack:

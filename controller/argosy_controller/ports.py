@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from argosy_controller.broker import RunningBroker
 from argosy_controller.folder import Endpoints, Folder, Ports, keep_ports, kept_ports
-from argosy_controller.settings import DEFAULT_DEVICES_PORT, DEFAULT_MQTT_PORT, Settings
+from argosy_controller.settings import DEFAULT_DEVICES_PORT, DEFAULT_MQTT_PORT, LOOPBACK, Settings
 from argosy_controller.web.listeners import bind, check_free, free_port
 
 
@@ -43,6 +43,10 @@ class Bound:
     def broker_address(self, settings: Settings, broker: RunningBroker) -> tuple[str, int]:
         """What devices are told: an external broker's own address, else the public name and our port."""
         return broker.address if broker.kind == "external" else (settings.device_host, self.mqtt_port)
+
+    def link_address(self, broker: RunningBroker) -> tuple[str, int]:
+        """Where the controller itself connects: its own broker on loopback, whose name is always in the certificate."""
+        return broker.address if broker.kind == "external" else (LOOPBACK, self.mqtt_port)
 
 
 def bind_all(settings: Settings, folder: Folder) -> Bound:

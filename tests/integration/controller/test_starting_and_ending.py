@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from controller_process import ControllerProcess, run_controller, wait_for_end
+
+from argosy.protocol.enrolment import read_line
 
 pytestmark = pytest.mark.integration
 
@@ -97,6 +100,19 @@ def test_broker_that_is_down_at_start_is_said(tmp_path: Path, taken: int) -> Non
 @pytest.mark.parametrize("broker", ["rabbit", "mqtt://127.0.0.1:1", "mqtts://"])
 def test_what_is_no_broker_is_refused(tmp_path: Path, broker: str) -> None:
     assert run_controller("up", "--data", tmp_path / "fleet", "--http", "127.0.0.1:0", "--broker", broker).code == 2
+
+
+def test_public_host_is_what_devices_are_told_and_the_fleet_is_heard(tmp_path: Path) -> None:
+    own = ControllerProcess(tmp_path / "fleet", ("--http", "127.0.0.1:0", "--public-host", "localhost"))
+    try:
+        own.start()
+        assert own.endpoints["device_api"].startswith("https://localhost:") and own.endpoints["mqtt"].startswith("mqtts://localhost:")
+        assert read_line(own.run("tokens", "create", "--json").document["line"]).url == own.endpoints["device_api"]
+        deadline = time.monotonic() + 20
+        while not own.run("status", "--json").document["broker_up"]:
+            assert time.monotonic() < deadline, own.log
+    finally:
+        own.end(signal.SIGKILL)
 
 
 def test_root_changes_while_the_controller_is_stopped(own: ControllerProcess) -> None:
