@@ -140,9 +140,8 @@ def _construct(settings: Settings, folder: Folder, bound: Bound, stack: ExitStac
     reconciler = Reconciler(
         database, writer, clock=clock, tick_s=settings.tick_s, listening_since=lambda: link.listening_since, on_applied=lambda: link.wake()
     )
-    link = Link(
-        *broker.address, tls_context(client.ca, client.certificate, client.key), database, clock=clock, on_listening=reconciler.wake
-    )
+    tls = tls_context(client.ca, client.certificate, client.key)
+    link = Link(*bound.link_address(broker), tls, database, clock=clock, on_listening=reconciler.wake)
 
     def taken(what: object) -> None:
         reconciler.wake()
