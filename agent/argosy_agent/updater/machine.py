@@ -91,9 +91,9 @@ def resume(stored: SlotState, now: float) -> Outcome:
     phase = stored.phase
     if isinstance(phase, (Queued, Fetching)):
         phase = Queued(target=phase.target, attempt=phase.attempt)
-    elif isinstance(phase, (Proving, Loading, Swapping)):
+    elif isinstance(phase, (Proving, Loading)):
         phase = Queued(target=phase.target)
-    elif isinstance(phase, Watching):
+    elif isinstance(phase, (Swapping, Watching)):  # a wish that came during the swap may be another one: the rules look at it
         phase = Resting()
     state, effects = _advance(replace(stored, phase=phase, worker=Worker()), now)
     return state, [*_complete(stored, state, effects), Follow(slot=state.slot, held=state.serving)]
@@ -201,6 +201,8 @@ def _worker_died(state: SlotState, event: WorkerDied, now: float) -> Outcome:
 def _candidate_died(state: SlotState, was: Worker, event: WorkerDied, now: float) -> Outcome:
     phase = state.phase
     assert isinstance(phase, (Loading, Swapping))
+    if state.wanted != phase.target:  # another wish came during the swap: this candidate is not tried again
+        return replace(state, phase=Resting()), []
     involved = event.blame and phase.held.content in (was.asked, was.loaded, was.swapping)
     deaths = phase.deaths + involved
     if deaths >= MAX_DEATHS:
@@ -355,7 +357,9 @@ def _advance(state: SlotState, now: float) -> Outcome:
 
 def _rule_unwanted(state: SlotState, now: float) -> Outcome | None:
     """Not wanted any more: nothing should serve here."""
-    if state.wanted is not None or isinstance(state.phase, Swapping) or (state.serving is None and state.previous is None):
+    if state.wanted is not None or isinstance(state.phase, Swapping):
+        return None
+    if state.serving is None and state.previous is None and _pending(state) is None:
         return None
     given_up, effects = _given_up(state)
     return replace(given_up, serving=None, previous=None, failure=None, refused=None, before=None), effects
@@ -377,6 +381,14 @@ def _rule_due(state: SlotState, now: float) -> Outcome | None:
     job = state.jobs + 1
     fetching = Fetching(target=phase.target, attempt=phase.attempt, job=job)
     return replace(state, jobs=job, phase=fetching), [StartFetch(slot=state.slot, target=phase.target, job=job)]
+
+
+def _rule_unwatch(state: SlotState, now: float) -> Outcome | None:
+    """The worker lost what was watched: the health window begins again once it serves again."""
+    serving = state.serving
+    if not isinstance(state.phase, Watching) or (serving is not None and state.worker.live == serving.content):
+        return None
+    return replace(state, phase=Resting()), []
 
 
 def _rule_watch(state: SlotState, now: float) -> Outcome | None:
@@ -428,6 +440,7 @@ _RULES: tuple[Callable[[SlotState, float], Optional[Outcome]], ...] = (  # noqa:
     _rule_unwanted,
     _rule_begin,
     _rule_due,
+    _rule_unwatch,
     _rule_watch,
     _rule_discard,
     _rule_serve,
