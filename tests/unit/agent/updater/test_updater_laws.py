@@ -159,3 +159,36 @@ def test_a_swap_that_nobody_asked_for_is_put_right() -> None:
     slot.happen(NowLive(content=content(7)))
     slot.answer_all()
     assert slot.live == 1
+
+
+def test_a_worker_lost_in_the_health_window_begins_the_window_again() -> None:
+    slot = SlotDouble()
+    slot.happen(WorkerUp())
+    slot.happen(Wished(target=target(1)))
+    slot.answer_all()
+    assert isinstance(slot.state.phase, Watching)
+    slot.happen(WorkerDied(text="", blame=False))
+    assert not isinstance(slot.state.phase, Watching)
+    slot.happen(WorkerUp())
+    slot.answer_all()
+    assert isinstance(slot.state.phase, Watching) and slot.live == 1
+
+
+def test_a_power_cut_in_a_swap_that_nobody_wants_any_more_begins_nothing() -> None:
+    slot = SlotDouble()
+    slot.happen(WorkerUp())
+    slot.happen(Wished(target=target(1)))
+    slot.answer_all(until=OrderSwap)
+    slot.happen(Wished(target=None))
+    assert slot.crash() and slot.of(StartFetch) == []
+
+
+def test_a_swap_that_fails_after_another_wish_is_not_tried_again() -> None:
+    slot = SlotDouble()
+    slot.happen(WorkerUp())
+    slot.happen(Wished(target=target(1)))
+    slot.answer_all(until=OrderSwap)
+    slot.happen(Wished(target=target(2)))
+    slot.happen(LoadRefused(content=None, text=""))
+    slot.answer_all()
+    assert (slot.live, slot.serving) == (2, 2)
