@@ -23,11 +23,12 @@ format: .venv/.ready ## Put the code into its one format.
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 unit: .venv/.ready ## The fast tests, under a minute.
-	$(BIN)/pytest -q tests/unit -m "not slow and not integration"
+	$(BIN)/pytest -q -n auto tests/unit -m "not slow and not integration"
 
 test: setup ## Everything but the slow set, with what it needs installed first.
 	tests/prepare
-	$(BIN)/pytest -q -rs -m "not slow"
+	$(BIN)/pytest -q -rs -n auto tests/unit -m "not slow"
+	$(BIN)/pytest -q -rs tests --ignore=tests/unit -m "not slow"
 
 nightly: setup ## Only the slow set: what takes minutes.
 	tests/prepare
