@@ -13,6 +13,7 @@ import logging
 import queue
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,9 @@ _log = logging.getLogger(__name__)
 WINDOW = 100
 INBOX_SIZE = 10_000
 _PUBACK_TIMEOUT_S = 30.0
+_LOOK_S = 0.5
 _TICK_S = 1.0
+_KEEPALIVE_S = 30
 _READ = (Channel.REPORTED, Channel.PRESENCE, Channel.EVENT, Channel.TELEMETRY)
 
 
@@ -94,7 +97,6 @@ class Link:
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._client = self._new_client(tls)
-        self._network = threading.Thread(target=self._run_network, name="argosy-mqtt", daemon=True)
         self._publisher = threading.Thread(target=self._run_publisher, name="argosy-publisher", daemon=True)
 
     @property
@@ -104,7 +106,8 @@ class Link:
 
     def start(self) -> None:
         """Connects in the background, again and again; a broker that is down is waited for."""
-        self._network.start()
+        self._client.connect_async(*self._address, keepalive=_KEEPALIVE_S)
+        self._client.loop_start()
         self._publisher.start()
 
     def wake(self) -> None:
@@ -116,9 +119,9 @@ class Link:
         self._stopping.set()
         self._wake.set()
         self._client.disconnect()
-        for thread in (self._publisher, self._network):
-            if thread.is_alive():
-                thread.join(timeout=5)
+        if self._publisher.is_alive():
+            self._publisher.join(timeout=5)
+        self._client.loop_stop()
 
     def acknowledge(self, messages: Sequence[Inbound]) -> None:
         """Tells the broker that these are safe. Receipts of an earlier connection are void: the broker sends those again."""
@@ -141,22 +144,10 @@ class Link:
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
-        # A TLS socket bears one thread at a time. Without this, paho would write from whichever thread publishes; with an event loop
-        # of ours registered, it only queues and wakes the network thread.
-        client.on_socket_register_write = lambda client, userdata, sock: None
+        # An error in a callback is logged; it must not end paho's thread.
+        client.suppress_exceptions = True
+        client.enable_logger(_log)
         return client
-
-    def _run_network(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._client.connect_async(*self._address, keepalive=30)
-                self._client.loop_forever(retry_first_connection=True)
-            except OSError as error:
-                _log.warning("no connection to the broker at %s:%d (%s): trying again", *self._address, error)
-            except Exception:
-                _log.exception("the connection to the broker broke")
-            self._listening_since = None
-            self._stopping.wait(_TICK_S)
 
     def _on_connect(self, client: mqtt.Client, _data: object, _flags: object, reason: Any, _properties: object) -> None:
         if reason.is_failure:
@@ -198,6 +189,9 @@ class Link:
         while not self._stopping.is_set():
             self._wake.wait(_TICK_S)
             self._wake.clear()
+            # paho's own thread (only it touches the socket, which TLS requires). Does nothing while that runs, and starts it
+            # again should it ever have died.
+            self._client.loop_start()
             if self._listening_since is None:
                 continue
             try:
@@ -238,13 +232,18 @@ class Link:
     def _send(self, batch: Sequence[_Message]) -> bool:
         """Publishes and waits for every PUBACK; False when they did not all come (the caller tries again later)."""
         sent = [self._client.publish(message.topic, message.payload, qos=1, retain=message.retained) for message in batch]
-        try:
-            for one in sent:
-                one.wait_for_publish(_PUBACK_TIMEOUT_S)
-        except (RuntimeError, ValueError) as error:
-            _log.warning("publishing was interrupted (%s)", error)
+        limit = time.monotonic() + _PUBACK_TIMEOUT_S
+        return all(self._arrives(one, limit) for one in sent)
+
+    def _arrives(self, sent: mqtt.MQTTMessageInfo, limit: float) -> bool:
+        """Waits for a PUBACK in short turns, so that neither the end nor a lost connection is waited through."""
+        if sent.rc != mqtt.MQTT_ERR_SUCCESS:
             return False
-        return not self._stopping.is_set() and all(one.is_published() for one in sent)
+        while not sent.is_published():
+            if self._stopping.is_set() or self._listening_since is None or time.monotonic() > limit:
+                return False
+            sent.wait_for_publish(_LOOK_S)
+        return True
 
     def _forget(self, batch: Sequence[_Message]) -> None:
         """Deletes published rows. The payload is compared because SQLite gives a freed row number to the next message."""
