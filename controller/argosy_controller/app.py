@@ -22,7 +22,7 @@ from argosy_controller.broker import BrokerTls, RunningBroker, start_broker
 from argosy_controller.db.engine import Database, open_database
 from argosy_controller.devices_api.app import devices_app
 from argosy_controller.enrolment.authority import DeviceAuthority
-from argosy_controller.enrolment.devices import revoked_serials
+from argosy_controller.enrolment.devices import write_revocations
 from argosy_controller.fleet.desired import DesiredWriter
 from argosy_controller.fleet.ingest import Ingest
 from argosy_controller.fleet.link import Link, tls_context
@@ -191,8 +191,7 @@ def open_authority(folder: Folder, settings: Settings, clock: Callable[[], float
 def _start_broker(
     settings: Settings, folder: Folder, bound: Bound, authority: DeviceAuthority, database: Database, clock: Callable[[], float]
 ) -> RunningBroker:
-    with database.read() as session:
-        crl = authority.write_crl(revoked_serials(session, clock()), clock())
+    crl = write_revocations(database, authority, clock())
     external = "://" in settings.broker
     own = authority.client_files() if external else authority.server_files()
     tls = BrokerTls(own.ca, own.certificate, own.key, crl)
@@ -230,8 +229,7 @@ def renew(parts: Parts, listeners: Sequence[Listener]) -> None:
     changed = parts.authority.keep_fresh(now)
     with parts.database.write() as session:
         forget_expired(session, now)
-        serials = revoked_serials(session, now)
-    parts.authority.write_crl(serials, now)
+    write_revocations(parts.database, parts.authority, now)
     if changed:
         for listener in listeners:
             listener.reload_certificate()

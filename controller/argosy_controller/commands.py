@@ -75,8 +75,12 @@ def enrol_device(parts: Parts, asked: EnrolRequest) -> Enrolled:
     """
     now = parts.clock()
     with parts.database.write() as session:
+        revoked = enrolment.revoked_serials(session, now)
         issued = enrolment.enrol(session, parts.authority, asked, now)
+        replaced = enrolment.revoked_serials(session, now) != revoked
         audit.record(session, now, "", "device.enrol", asked.name, f"certificate {issued.serial}")
+    if replaced:  # a new key for an old name: whoever holds the old one is out from now on
+        _shut_out(parts, asked.name, now)
     return _enrolled(parts, asked.name, issued)
 
 
@@ -102,11 +106,15 @@ def revoke_device(parts: Parts, account: str, device: str) -> RevokedView:
         enrolment.revoke(session, device, now)
         withdraw(session, device, now)
         audit.record(session, now, account, "device.revoke", device)
-        serials = enrolment.revoked_serials(session, now)
-    parts.authority.write_crl(serials, now)
-    note = parts.broker.revoke([device]) or ""
+    note = _shut_out(parts, device, now)
     parts.link.wake()
     return RevokedView(device, note)
+
+
+def _shut_out(parts: Parts, device: str, now: float) -> str:
+    """Has listener and broker refuse what was just revoked; returns what an operator still has to do at an external broker."""
+    enrolment.write_revocations(parts.database, parts.authority, now)
+    return parts.broker.revoke([device]) or ""
 
 
 def allow_rekey(parts: Parts, account: str, device: str) -> None:

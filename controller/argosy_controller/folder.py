@@ -111,6 +111,8 @@ def prepare(root: Path) -> Folder:
         InvalidInput: the path is a file, or cannot be made or written.
         IncompatibleData: a newer Argosy wrote it, or it holds something else.
     """
+    # The broker and other children run in folders of their own: a path relative to ours would mislead them.
+    root = root.absolute()
     folder = Folder(root)
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)

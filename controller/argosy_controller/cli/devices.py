@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def devices() -> None:
-    """List, show and revoke devices.
+    """List, show and revoke devices, or let one in again.
 
     \b
     Example:
@@ -51,10 +51,23 @@ def show(session: Session, device: str) -> None:
 def revoke(session: Session, device: str, yes: bool) -> None:
     """Shut a device out: its certificate is revoked and its connections end."""
     if not yes and not session.json:
-        click.confirm(f"Revoke {device}? It can come back only by enrolling under a new name", abort=True, err=True)
+        click.confirm(
+            f"Revoke {device}? It comes back only under a new name, or after 'controller devices allow-new-key'", abort=True, err=True
+        )
     with session.client() as client:
         done = client.post(f"/devices/{device}/revoke")
     session.show(done, lambda console: console.print(f"{device} is revoked. {done['note']}".strip()))
+
+
+@devices.command("allow-new-key", epilog="\b\nExample:\n  controller devices allow-new-key pi-7")
+@click.argument("device")
+@controller_options
+def allow_new_key(session: Session, device: str) -> None:
+    """Let a device that lost its key, or was revoked, enrol once more under its name."""
+    with session.client() as client:
+        found = client.post(f"/devices/{device}/allow-new-key")
+    told = f"{device} may enrol once with a new key: give it a line from 'controller tokens create'"
+    session.show(found, lambda console: console.print(told))
 
 
 def _draw_list(console: Console, found: list[dict[str, Any]]) -> None:

@@ -122,7 +122,7 @@ def _check_free(device: DeviceRow | None, key_pem: str) -> None:
     if device.key_pem == key_pem:
         raise NotAllowed(f"device {device.name} was revoked: an operator must allow it again first")
     raise Conflict(
-        f"device {device.name} exists with another key: choose another name with --name, or let an operator allow a new key for it"
+        f"device {device.name} exists with another key: choose another name with --name, or let an operator run 'controller devices allow-new-key {device.name}'"
     )
 
 

@@ -53,6 +53,16 @@ def test_kill_leaves_no_broker_and_the_next_start_goes_on(own: ControllerProcess
     assert own.run("status", "--json").code == 0 and tokens["uses"] == 1
 
 
+def test_folder_may_be_named_relative_to_where_the_operator_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    process = ControllerProcess(Path("fleet"))
+    try:
+        process.start()
+        assert process.run("status", "--json").code == 0
+    finally:
+        process.end(signal.SIGKILL)
+
+
 def test_first_password_and_token_stay(own: ControllerProcess) -> None:
     own.start()
     secrets = [(own.data / name).read_text() for name in ("admin-password", "admin-token")]

@@ -36,6 +36,14 @@ def revoke(parts: PartsDep, who: Admin, device: str) -> RevokedView:
     return commands.revoke_device(parts, who.account, device)
 
 
+@router.post("/devices/{device}/allow-new-key")
+def allow_new_key(parts: PartsDep, who: Admin, device: str) -> DeviceView:
+    """Lets a device enrol once more under its name, with a new key."""
+    commands.allow_rekey(parts, who.account, device)
+    with parts.database.read() as session:
+        return one_device(session, device)
+
+
 @router.get("/tokens")
 def tokens(parts: PartsDep, _: Viewer) -> list[TokenView]:
     """Enrolment tokens, without their secrets."""

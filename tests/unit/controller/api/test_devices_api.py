@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from argosy.proof import prove
 from argosy.protocol.enrolment import read_line
-from argosy_controller.commands import create_token, revoke_device
+from argosy_controller.commands import allow_rekey, create_token, revoke_device
 from argosy_controller.devices_api.nonces import LIFETIME_S, Nonces
 from argosy_controller.fleet.desired import wish
 from argosy_controller.parts import Parts
@@ -81,6 +81,19 @@ def test_second_device_of_the_same_name_is_refused(devices: TestClient, parts: P
     other = Device("pi-1", Ed25519PrivateKey.generate())
     answer = devices.post(f"{PREFIX}/enrol", json={"secret": secret, "name": "pi-1", "csr_pem": other.csr()})
     assert answer.status_code == 409 and "choose another name" in answer.json()["detail"]
+
+
+def test_name_takes_a_new_key_only_once_an_operator_allowed_it(devices: TestClient, parts: Parts) -> None:
+    old = _enrol(devices, parts)
+    allow_rekey(parts, "admin", "pi-1")
+    new = _enrol(devices, parts)
+    path = f"{PREFIX}/tuf/metadata/timestamp.json"
+    assert devices.get(path, headers=old.proof("GET", path, _nonce(devices))).status_code == 401
+    assert devices.get(path, headers=new.proof("GET", path, _nonce(devices))).status_code == 200
+    other = Device("pi-1", Ed25519PrivateKey.generate())
+    secret = read_line(create_token(parts, "admin", {}, 1, 60.0).line).secret
+    answer = devices.post(f"{PREFIX}/enrol", json={"secret": secret, "name": "pi-1", "csr_pem": other.csr()})
+    assert answer.status_code == 409
 
 
 def test_replayed_request_is_refused(devices: TestClient, parts: Parts) -> None:
