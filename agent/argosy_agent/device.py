@@ -98,6 +98,7 @@ class _Metadata:
     trusted: Trusted | None = None
     verified: float = float("-inf")
     asked: bool = False
+    overtaken: bool = False  # a document came after the question: the answer may be older than it
     failures: int = 0
     again: float | None = None
     told: str = ""
@@ -170,6 +171,7 @@ class Device:
 
     def on_metadata(self, trusted: Trusted, times: Times) -> list[DeviceEffect]:
         """Metadata was verified."""
+        overtaken = self._metadata.overtaken
         self._metadata = _Metadata(trusted=trusted, verified=times.steady)
         raw, self._documents.waiting = self._documents.waiting, None
         if raw is None:
@@ -181,6 +183,9 @@ class Device:
                     Refusal.STALE_METADATA, f"version {trusted.timestamp_version}, at least {desired.timestamp_version} is required"
                 )
         except Refused as error:
+            if overtaken and error.refusal in (Refusal.STALE_METADATA, Refusal.BAD_SIGNATURE):
+                self._documents.waiting = raw
+                return self.refresh()
             if error.refusal is Refusal.STALE_METADATA:  # a mirror behind the times, or a freeze: ask again, later
                 self._documents.waiting = raw
                 self._metadata.again = times.steady + wait_s(5, self._jitter("stale"))
@@ -215,6 +220,7 @@ class Device:
 
     def _wait_for_metadata(self, raw: bytes, times: Times) -> list[DeviceEffect]:
         self._documents.waiting = raw
+        self._metadata.overtaken = self._metadata.asked
         again = self._metadata.again
         return [] if again is not None and again > times.steady else self.refresh()
 

@@ -102,6 +102,13 @@ def test_stale_metadata_is_refused_and_asked_for_again(device: Device) -> None:
     assert KeepAccepted in kinds(device.on_metadata(trusted(9), times(121)))
 
 
+def test_document_that_overtakes_a_refresh_is_asked_for_again_at_once(device: Device) -> None:
+    device.refresh()
+    assert device.on_desired(wish(timestamp_version=9), times()) == [], "a question is under way"
+    assert kinds(device.on_metadata(trusted(3), times(1))) == [RefreshMetadata], "its answer may be older than the document"
+    assert codes(device.on_metadata(trusted(3), times(2))) == ["stale-metadata"], "this one is not"
+
+
 def test_metadata_that_does_not_come_is_asked_for_with_growing_waits(device: Device) -> None:
     device.on_desired(wish(), times())
     asked = []
