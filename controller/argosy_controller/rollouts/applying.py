@@ -86,7 +86,7 @@ class _Application:
             case Expect(device, deadline):
                 self._parts[device].deadline = deadline
             case Confirm(device):
-                self._end(device, PartState.CONFIRMED, "")
+                self._end(device, PartState.CONFIRMED, self._parts[device].reason)  # why this variant
             case WentBack(device, failure):
                 self._end(device, PartState.WENT_BACK, f"{failure.code}: {failure.text}"[:500])
             case Lost(device, reason):

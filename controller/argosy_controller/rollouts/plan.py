@@ -10,6 +10,7 @@ finish), and if nothing else is left, what is being waited for.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -239,11 +240,18 @@ def _step(rollout: Rollout, fleet: Mapping[str, Device], evidence: Evidence) -> 
         return [Wait(f"{where}: none of its devices is online")]
     confirmed = sum(part.state is PartState.CONFIRMED for part in members)
     if rollout.last:
-        return _finish(rollout, fleet, f"{confirmed} of {len(members)} devices confirmed")
+        return _finish(rollout, fleet, _outcome(members))
     blocked = [reason for gate in evidence.gates_between_devices if (reason := gate(rollout, fleet))]
     if blocked:
         return [Wait(f"{where}: {blocked[0]}")]
     return [Advance(rollout.stage + 1, f"{where}: {confirmed} of {len(members)} devices confirmed")]
+
+
+def _outcome(members: Sequence[Part]) -> str:
+    count = Counter(part.state for part in members)
+    told = f"; {count[PartState.TOLD]} will follow when online" if count[PartState.TOLD] else ""
+    lost = f"; {count[PartState.LOST]} lost" if count[PartState.LOST] else ""
+    return f"{count[PartState.CONFIRMED]} of {len(members)} devices confirmed{told}{lost}"
 
 
 def _pending(rollout: Rollout, members: Sequence[Part], fleet: Mapping[str, Device]) -> list[str]:

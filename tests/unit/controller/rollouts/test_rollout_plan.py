@@ -102,12 +102,12 @@ def test_the_clock_of_a_told_device_starts_when_it_is_seen() -> None:
 
 def test_confirms_what_serves_and_finishes_when_every_online_device_has() -> None:
     actions = look(rollout(told("a"), told("b", deadline=None)), done("a"), asked("b", online=False))
-    assert actions == [Confirm("a"), Finish("1 of 2 devices confirmed")]
+    assert actions == [Confirm("a"), Finish("1 of 2 devices confirmed; 1 will follow when online")]
 
 
 def test_the_last_stage_does_not_wait_for_a_device_that_vanished() -> None:
     actions = look(rollout(told("a"), told("b")), done("a"), asked("b", online=False))
-    assert actions == [Confirm("a"), Finish("1 of 2 devices confirmed")]
+    assert actions == [Confirm("a"), Finish("1 of 2 devices confirmed; 1 will follow when online")]
 
 
 def test_an_earlier_stage_waits_until_the_deadline_of_a_device_that_vanished_in_mid_update() -> None:
