@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tuf.ngclient import TargetFile
 
 from argosy.errors import InvalidInput
-from argosy.protocol.card import CARD_FILE, MAX_CARD_BYTES, MODEL_FILES, Card, FileRef, target_folder
+from argosy.protocol.card import CARD_FILE, MAX_CARD_BYTES, Card, FileRef, check_card, target_folder
 from argosy.protocol.codec import from_json
 from argosy.protocol.desired import SlotContent
 from argosy.protocol.refusals import Refusal
@@ -23,8 +22,6 @@ from argosy_agent.identity import Identity
 from argosy_agent.store import Store
 
 #: A plain file name: no folder, nothing hidden, so no companion can climb out or shadow our own files.
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_MAX_COMPANIONS = 64
 
 
 @dataclass(frozen=True)
@@ -146,15 +143,11 @@ def read_card(raw: bytes, content: SlotContent) -> Card:
         Refused: WRONG_BYTES.
     """
     try:
-        card = from_json(Card, raw)
+        card = check_card(from_json(Card, raw))
     except InvalidInput as error:
         raise Refused(Refusal.WRONG_BYTES, str(error)) from error
     if (card.model, card.version, card.variant) != (content.model, content.version, content.variant):
         raise Refused(Refusal.WRONG_BYTES, "the card is of another variant")
-    names = [card.model_file.name, *(ref.name for ref in card.companions)]
-    usable = all(_FILE_NAME.fullmatch(name) and ".." not in name and name != CARD_FILE for name in names)
-    if not usable or len(set(names)) != len(names) or len(names) > _MAX_COMPANIONS or card.model_file.name != MODEL_FILES.get(card.format):
-        raise Refused(Refusal.WRONG_BYTES, "the card names files that cannot be")
     return card
 
 

@@ -16,13 +16,11 @@ from typing import Any
 import msgspec
 
 from argosy.errors import InvalidInput
-from argosy.names import check_file_name, check_name, is_digest
-from argosy.protocol.card import CARD_FILE, MAX_CARD_BYTES, MODEL_FILES, PROBES_FILE, Card, FileRef
+from argosy.protocol.card import CARD_FILE, MAX_CARD_BYTES, Card, FileRef, check_card
 from argosy.protocol.codec import from_json
 
 MAX_REPORT_BYTES = 4 << 20
 MAX_VARIANTS = 64
-MAX_COMPANIONS = 64
 MAX_SUMMARY = 200
 PRECISIONS = ("fp32", "fp16", "int8")
 _CHUNK = 1 << 20
@@ -58,43 +56,6 @@ def files(card: Card) -> Iterator[FileRef]:
     yield from card.companions
 
 
-def check_card(card: Card, where: str) -> None:
-    """Checks what a card says, without looking at files.
-
-    Args:
-        card: from outside; its version is not looked at.
-        where: names it in the message.
-
-    Raises:
-        InvalidInput: with the first thing that is wrong.
-    """
-    check_name("model", card.model)
-    check_name("variant", card.variant)
-    if card.format not in MODEL_FILES:
-        raise InvalidInput(f"{where} has format {card.format!r:.40}: use one of {', '.join(MODEL_FILES)}")
-    if card.precision not in PRECISIONS:
-        raise InvalidInput(f"{where} has precision {card.precision!r:.40}: use one of {', '.join(PRECISIONS)}")
-    if card.model_file.name != MODEL_FILES[card.format]:
-        raise InvalidInput(f"{where} calls its model file {card.model_file.name!r:.80}: for {card.format} it is {MODEL_FILES[card.format]}")
-    _check_companions(card, where)
-
-
-def _check_companions(card: Card, where: str) -> None:
-    if len(card.companions) > MAX_COMPANIONS:
-        raise InvalidInput(f"{where} names {len(card.companions)} companions, at most {MAX_COMPANIONS} are allowed")
-    seen = {CARD_FILE}
-    for ref in files(card):
-        if check_file_name(ref.name).lower() in seen:
-            raise InvalidInput(f"{where} names file {ref.name!r} twice, or as what it cannot be: give each file a name of its own")
-        if ref.length < 0 or not is_digest(ref.sha256):
-            raise InvalidInput(f"{where} gives file {ref.name} an impossible size or digest")
-        seen.add(ref.name.lower())
-    if card.model_file.length < 1:
-        raise InvalidInput(f"{where} has an empty model file")
-    if card.probes is not None and PROBES_FILE not in seen:
-        raise InvalidInput(f"{where} speaks of probes but does not name {PROBES_FILE}")
-
-
 def _report(path: Path) -> dict[str, Any]:
     try:
         return msgspec.json.decode(_bounded(path, MAX_REPORT_BYTES), type=dict[str, Any])
@@ -115,7 +76,9 @@ def _variant_folders(folder: Path) -> list[Path]:
 def _variant(folder: Path) -> tuple[Card, Path]:
     where = f"the card of variant {folder.name!r:.80}"
     card = from_json(Card, _bounded(folder / CARD_FILE, MAX_CARD_BYTES))
-    check_card(card, where)
+    check_card(card)
+    if card.precision not in PRECISIONS:
+        raise InvalidInput(f"{where} has precision {card.precision!r:.40}: use one of {', '.join(PRECISIONS)}")
     if card.variant != folder.name or card.version != 0:
         raise InvalidInput(f"{where} names variant {card.variant!r:.80}, version {card.version}: it must name its folder, and version 0")
     expected = {CARD_FILE, *(ref.name for ref in files(card))}

@@ -21,6 +21,7 @@ MODEL_FILES = {"onnx": "model.onnx", "tflite": "model.tflite", "coreml": "model.
 CARD_FILE = "card.json"
 PROBES_FILE = "probes.npz"
 MAX_CARD_BYTES = 1 << 20
+MAX_COMPANIONS = 64
 
 
 class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,22 +114,35 @@ def target_folder(model: str, version: int, variant: str) -> str:
 
 
 def check_card(card: Card) -> Card:
-    """Returns `card` if its names may become paths: a publisher's key stolen or a bug must not write outside a folder.
+    """Returns `card` if it keeps the rules that every side relies on: its names become paths, so a stolen publisher's key
+    or a bug must not write outside a folder.
 
     Raises:
-        InvalidInput: an illegal name, version, format, digest or length, or two files of one name.
+        InvalidInput: with the first thing that is wrong.
     """
-    for kind, name in (("model", card.model), ("variant", card.variant)):
-        check_name(kind, name)
+    check_name("model", card.model)
+    check_name("variant", card.variant)
     if card.format not in MODEL_FILES or card.version < 0:
-        raise InvalidInput(
-            f"a card of model {card.model!r} has format {card.format!r:.40} or version {card.version}, which this side does not know"
-        )
-    files = [card.model_file, *card.companions]
-    for file in files:
-        check_file_name(file.name)
-        if not is_digest(file.sha256) or file.length < 0:
-            raise InvalidInput(f"the card of {card.folder} names file {file.name!r} with an impossible digest or length")
-    if len({file.name for file in files} | {CARD_FILE}) <= len(files):
-        raise InvalidInput(f"the card of {card.folder} names two files alike: give each its own name")
+        raise InvalidInput(f"the card of {card.folder} has format {card.format!r:.40}: use one of {', '.join(MODEL_FILES)}")
+    wanted = MODEL_FILES[card.format]
+    if card.model_file.name != wanted:
+        raise InvalidInput(f"the card of {card.folder} calls its model file {card.model_file.name!r:.80}: for {card.format} it is {wanted}")
+    if card.model_file.length == 0:
+        raise InvalidInput(f"the card of {card.folder} has an empty model file")
+    _check_files(card)
     return card
+
+
+def _check_files(card: Card) -> None:
+    if len(card.companions) > MAX_COMPANIONS:
+        raise InvalidInput(f"the card of {card.folder} names {len(card.companions)} companions, at most {MAX_COMPANIONS} are allowed")
+    seen = {CARD_FILE}
+    for file in (card.model_file, *card.companions):
+        # Case is folded: two names that differ by case alone are one file on some disks.
+        if check_file_name(file.name).lower() in seen:
+            raise InvalidInput(f"the card of {card.folder} names file {file.name!r} twice, or as what it cannot be: give each its own name")
+        if file.length < 0 or not is_digest(file.sha256):
+            raise InvalidInput(f"the card of {card.folder} gives file {file.name} an impossible size or digest")
+        seen.add(file.name.lower())
+    if card.probes is not None and PROBES_FILE not in seen:
+        raise InvalidInput(f"the card of {card.folder} speaks of probes but does not name {PROBES_FILE}")
