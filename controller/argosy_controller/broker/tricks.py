@@ -41,6 +41,7 @@ def legitimate_device_is_served(scene: Scene) -> str:
 
 @_named
 def no_certificate(scene: Scene) -> str:
+    """A client that shows no certificate gets in, or resumes a session."""
     scene.connect(scene.victim).disconnect()
     for clean in (True, False):
         if scene.try_as(None, scene.victim, clean):
@@ -50,6 +51,7 @@ def no_certificate(scene: Scene) -> str:
 
 @_named
 def certificate_of_another_authority(scene: Scene) -> str:
+    """A certificate that some other CA signed gets in."""
     scene.connect(scene.victim).disconnect()
     with contextlib.suppress(Closed):
         scene.dial_with(scene.foreign_files(scene.victim)).connect(scene.victim)
@@ -59,6 +61,7 @@ def certificate_of_another_authority(scene: Scene) -> str:
 
 @_named
 def anothers_client_id(scene: Scene) -> str:
+    """A device connects under another's client id and throws it out, or acts as it."""
     victim = scene.listening_victim()
     mallory = scene.try_as(scene.mallory, scene.victim, clean=True)
     if mallory:
@@ -70,6 +73,7 @@ def anothers_client_id(scene: Scene) -> str:
 
 @_named
 def anothers_user_name(scene: Scene) -> str:
+    """A device gives another's user name and is taken for it."""
     victim = scene.listening_victim()
     mallory = scene.try_as(scene.mallory, scene.mallory, clean=True, user=scene.victim)
     if mallory:
@@ -83,6 +87,7 @@ def anothers_user_name(scene: Scene) -> str:
 
 @_named
 def anothers_session_resumed(scene: Scene) -> str:
+    """A client without the right certificate resumes a stored session and reads what waited there."""
     scene.listening_victim(clean=False).disconnect()
     if scene.observer:
         scene.observer.publish(scene.topic(Channel.DESIRED), b"private")
@@ -99,6 +104,7 @@ def anothers_session_resumed(scene: Scene) -> str:
 
 @_named
 def stored_session_destroyed_by_a_stranger(scene: Scene) -> str:
+    """A CONNECT that must be refused wipes the victim's stored session first."""
     scene.listening_victim(clean=False).disconnect()
     for certificate_of in (None, scene.mallory):
         scene.try_as(certificate_of, scene.victim, clean=True)
@@ -109,6 +115,7 @@ def stored_session_destroyed_by_a_stranger(scene: Scene) -> str:
 
 @_named
 def last_will_on_anothers_topic(scene: Scene) -> str:
+    """A last will is published without asking the topic rules."""
     victim = scene.listening_victim()
     topics = [scene.topic(c) for c in (Channel.DESIRED, Channel.COMMAND, Channel.PRESENCE)] + [scene.topic(Channel.DESIRED, scene.mallory)]
     refused = sum(not _dies_with_will(scene, topic) for topic in topics)
@@ -122,6 +129,7 @@ def last_will_on_anothers_topic(scene: Scene) -> str:
 
 @_named
 def publish_to_own_desired_or_command(scene: Scene) -> str:
+    """A device writes itself what only the controller may write."""
     topics = [scene.topic(c, scene.mallory) for c in (Channel.DESIRED, Channel.COMMAND, Channel.CHUNK)]
     for topic in topics:
         with scene.connect(scene.mallory) as mallory:
@@ -136,6 +144,7 @@ def publish_to_own_desired_or_command(scene: Scene) -> str:
 
 @_named
 def publish_to_anothers_topics(scene: Scene) -> str:
+    """A device writes below another's name."""
     victim = scene.listening_victim()
     mallory = scene.connect(scene.mallory)
     others = [f"{ROOT}/{scene.victim}", f"{ROOT}/{scene.victim}/event/{scene.mallory}", f"{ROOT}/{scene.mallory}/{scene.victim}/event"]
@@ -149,6 +158,7 @@ def publish_to_anothers_topics(scene: Scene) -> str:
 
 @_named
 def subscribe_to_anothers_topics(scene: Scene) -> str:
+    """A device reads below another's name."""
     victim = scene.connect(scene.victim)
     mallory = _subscribed(scene, [scene.topic(c) for c in Channel])
     _speak(scene, victim)
@@ -158,6 +168,7 @@ def subscribe_to_anothers_topics(scene: Scene) -> str:
 
 @_named
 def subscribe_to_wildcards(scene: Scene) -> str:
+    """A device reads everything by `#`, `+` or `$SYS`."""
     victim = scene.connect(scene.victim)
     tree = ROOT.partition("/")[0]
     filters = ["#", f"{tree}/#", "+/#", f"{ROOT}/+/reported", f"{ROOT}/+/+", f"{ROOT}/{scene.victim}/#", "$SYS/#", f"$share/check/{tree}/#"]
@@ -169,6 +180,7 @@ def subscribe_to_wildcards(scene: Scene) -> str:
 
 @_named
 def retained_messages_of_others(scene: Scene) -> str:
+    """Retained messages of other devices are handed to whoever connects."""
     victim = scene.listening_victim()
     _speak(scene, victim)
     own = scene.topic(Channel.DESIRED, scene.mallory)
@@ -182,6 +194,7 @@ def retained_messages_of_others(scene: Scene) -> str:
 
 @_named
 def oversized_packet(scene: Scene) -> str:
+    """A packet over the limit is taken."""
     mallory = scene.connect(scene.mallory)
     with contextlib.suppress(Closed):
         mallory.publish(scene.topic(Channel.EVENT, scene.mallory), bytes(MAX_PACKET_BYTES + 1000))
@@ -193,6 +206,7 @@ def oversized_packet(scene: Scene) -> str:
 
 @_named
 def endless_packet(scene: Scene) -> str:
+    """A packet that announces 150 MB is read instead of cut off."""
     start = text(scene.topic(Channel.EVENT, scene.mallory)) + b"\x00\x01" + bytes(65536)
     _check_cut_off(scene.connect(scene.mallory), b"\x32" + remaining_length(_ENDLESS_BYTES) + start)
     _check_cut_off(
@@ -203,6 +217,7 @@ def endless_packet(scene: Scene) -> str:
 
 @_named
 def half_open_connection(scene: Scene) -> str:
+    """A connection that never finishes its CONNECT is kept for ever."""
     started = time.monotonic()
     with socket.create_connection(scene.address, 10) as tcp:
         silent, halting = scene.dial(scene.victim), scene.dial(scene.mallory)
