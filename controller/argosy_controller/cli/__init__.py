@@ -27,7 +27,7 @@ SUMMARIES = {
     "up": "Run the controller: broker, database, artifact store, API and dashboard.",
     "status": "Show whether a controller runs and how its fleet is.",
     "tokens": "Make lines with which devices enrol.",
-    "devices": "List, show and revoke devices.",
+    "devices": "List, show and revoke devices, or let one in again.",
     "models": "List, show and import models.",
     "build": "Build a model's variants from a task, and register them as a version.",
     "rollouts": "Bring a version to devices, in stages.",
