@@ -39,7 +39,6 @@ def start_rollout(
 
     Args:
         session: a write transaction.
-        model, version: what.
         slot: where on the devices; None: a slot of the model's name.
         selector: to whom.
         stages: cumulative shares in (0, 1], ascending, the last one 1.
@@ -59,28 +58,15 @@ def start_rollout(
     slot = check_name("slot", slot or model)
     _check_stages(stages)
     _check_times(deadline_s, gates)
-    if not catalogue.version(session, model, version).variants:
-        raise InvalidInput(f"version {model}@{version} has no variant that a device could run: register one with variants")
+    _check_version(session, model, version)
     wanted = _selected(session, selector)
     _check_free(session, slot, wanted)
-    row = RolloutRow(
-        model=model,
-        version=version,
-        slot=slot,
-        selector=selector.strip(),
-        stages=list(stages),
-        deadline_s=deadline_s,
-        gates=msgspec.structs.asdict(gates),
-        created=now,
-        created_by=by,
-        reason="starting",
-    )
+    row = RolloutRow(model=model, version=version, slot=slot, selector=selector.strip(), stages=list(stages), deadline_s=deadline_s,
+                     gates=msgspec.structs.asdict(gates), created=now, created_by=by, reason="starting")  # fmt: skip
     session.add(row)
     session.flush()
+    session.add(rollout_event(row, "rollout-started", f"{model}@{version} to {row.selector}, {len(wanted)} devices, by {by}", now))
     assert row.id is not None
-    session.add(
-        rollout_event(row, "rollout-started", f"{model}@{version} to {row.selector}, {len(wanted)} devices, by {by or 'nobody'}", now)
-    )
     return row.id
 
 
@@ -139,6 +125,11 @@ def _set(session: Session, row: RolloutRow, state: State, reason: str, now: floa
     session.add(row)
     kind = "rollout-resumed" if state is State.RUNNING else f"rollout-{state.value}"
     session.add(rollout_event(row, kind, f"{row.model}@{row.version}: {reason}", now))
+
+
+def _check_version(session: Session, model: str, version: int) -> None:
+    if not catalogue.version(session, model, version).variants:
+        raise InvalidInput(f"version {model}@{version} has no variant that a device could run: register one with variants")
 
 
 def _check_stages(stages: Sequence[float]) -> None:
