@@ -161,7 +161,8 @@ def _fetch_failed(state: SlotState, event: FetchFailed, now: float) -> Outcome:
     queued = Queued(target=phase.target, attempt=phase.attempt + 1, due=now + wait_s(phase.attempt, event.jitter))
     failure = _failure(state.slot, phase.target, event.refusal, event.text, now)
     told_already = state.failure is not None and (state.failure.code, state.failure.generation) == (failure.code, failure.generation)
-    tell = [] if told_already else [Tell(slot=state.slot, kind="refused", text=failure.text, failure=failure)]
+    text = f"{failure.text}; it is tried again"
+    tell = [] if told_already else [Tell(slot=state.slot, kind="waiting", text=text, failure=failure)]
     return replace(state, phase=queued, failure=failure), list[Effect](tell)
 
 

@@ -65,6 +65,7 @@ _ROLLOUTS = {"running": "busy", "paused": "warn", "finished": "ok", "aborted": "
 _PARTS = {"told": "busy", "confirmed": "ok", "went_back": "bad", "lost": "warn", "excluded": ""}
 _EVENTS = {
     "refused": "bad",
+    "waiting": "warn",
     "went-back": "bad",
     "worker-died": "bad",
     "hostile": "bad",

@@ -63,7 +63,11 @@ def _counts(session: Session, now: float) -> dict[str, int]:
     online = session.exec(alive.where(col(DeviceRow.online))).one()
     revoked = session.exec(select(func.count()).select_from(DeviceRow).where(col(DeviceRow.revoked))).one()
     states = dict(session.exec(select(RolloutRow.state, func.count()).group_by(RolloutRow.state)).all())
-    refusals = select(func.count()).select_from(EventRow).where(col(EventRow.code) != "", EventRow.at > now - DAY_S)
+    refusals = (
+        select(func.count())
+        .select_from(EventRow)
+        .where(col(EventRow.code) != "", col(EventRow.kind) != "waiting", EventRow.at > now - DAY_S)
+    )
     return {
         "devices": devices,
         "devices_online": online,

@@ -122,7 +122,8 @@ class Event(Message, frozen=True, kw_only=True):
     """Something that happened once. De-duplicated by (device, boot, sequence).
 
     Attributes:
-        kind: `refused`, `accepted`, `fetched`, `proved`, `swapped`, `confirmed`, `went-back`, `started`, `worker-died`.
+        kind: `accepted`, `fetched`, `proved`, `swapped`, `confirmed`, `refused`, `went-back`, `started`, `worker-died`, or
+            `waiting` for what may pass: a network, a full disk.
         text: a sentence for people.
         failure: the refusal, for kinds that are one.
     """
