@@ -23,7 +23,7 @@ from argosy_controller.db.engine import Database, open_database
 from argosy_controller.devices_api.app import devices_app
 from argosy_controller.enrolment.authority import DeviceAuthority
 from argosy_controller.enrolment.devices import write_revocations
-from argosy_controller.fleet.desired import DesiredWriter
+from argosy_controller.fleet.desired import DesiredWriter, resign_after_key_change
 from argosy_controller.fleet.ingest import Ingest
 from argosy_controller.fleet.link import Link, tls_context
 from argosy_controller.folder import Endpoints, Folder, lock, prepare, write_document
@@ -136,6 +136,8 @@ def _construct(settings: Settings, folder: Folder, bound: Bound, stack: ExitStac
     broker = _start_broker(settings, folder, bound, authority, database, clock)
     stack.callback(broker.stop)
     writer = DesiredWriter(repository.repository_id, repository.director_signer, lambda: repository.timestamp_version)
+    with database.write() as session:
+        resign_after_key_change(session, writer, clock())
     client = authority.client_files()
     reconciler = Reconciler(
         database, writer, clock=clock, tick_s=settings.tick_s, listening_since=lambda: link.listening_since, on_applied=lambda: link.wake()

@@ -117,10 +117,25 @@ def resign_if_half_over(session: Session, writer: DesiredWriter, device: str, no
 
 def resign_half_over(session: Session, writer: DesiredWriter, devices: Iterable[str], now: float) -> int:
     """As `resign_if_half_over` for many; returns how many documents were signed again."""
-    due = _half_over(session, set(devices), now)
-    if not due:
+    return _sign_again(session, writer, _half_over(session, set(devices), now), now)
+
+
+def resign_after_key_change(session: Session, writer: DesiredWriter, now: float) -> int:
+    """Signs documents again, same generation and wishes, that the present director key did not sign: devices refuse those
+    from the change of root on. Returns how many there were."""
+    present = writer.signer.public_key.keyid
+    rows = session.exec(select(DesiredRow.device, DesiredRow.envelope))
+    return _sign_again(session, writer, {device for device, envelope in rows if present not in _signers(envelope)}, now)
+
+
+def _signers(envelope: bytes) -> set[str]:
+    return {signature["keyid"] for signature in msgspec.json.decode(envelope, type=dict)["signatures"]}
+
+
+def _sign_again(session: Session, writer: DesiredWriter, names: set[str], now: float) -> int:
+    if not names:
         return 0
-    holdings = _Holdings.load(session, due)
+    holdings = _Holdings.load(session, names)
     for name in holdings.devices:
         holdings.issue(session, writer, name, None, now)
     holdings.announce(session, holdings.devices, now)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from securesystemslib.signer import CryptoSigner
 from small_fleet import NOW, REPOSITORY, content, device_row, new_writer, open_in, opened
 from sqlmodel import Session, select
 
@@ -19,6 +21,7 @@ from argosy_controller.fleet.desired import (
     Wish,
     current_envelope,
     reissue,
+    resign_after_key_change,
     resign_half_over,
     resign_if_half_over,
     wish,
@@ -133,6 +136,20 @@ def test_a_document_is_signed_again_only_after_half_of_its_life_and_wishes_the_s
     keys = [WRITER.signer.public_key]
     again = accept_desired(envelope, keys=keys, repository=REPOSITORY, device="a", accepted=first, now=NOW + LIFETIME_S)
     assert again.expires == NOW + 1.5 * LIFETIME_S
+
+
+def test_documents_of_an_old_director_key_are_signed_again_and_wish_the_same(database: Database) -> None:
+    successor = replace(WRITER, signer=CryptoSigner.generate_ed25519())
+    with database.write() as session:
+        wish_for_a(session, 1)
+        first = opened(current_envelope(session, "a") or b"")
+        assert resign_after_key_change(session, WRITER, NOW) == 0
+        assert resign_after_key_change(session, successor, NOW + 1) == 1
+        assert resign_after_key_change(session, successor, NOW + 2) == 0
+        envelope = current_envelope(session, "a") or b""
+    keys = [successor.signer.public_key]
+    again = accept_desired(envelope, keys=keys, repository=REPOSITORY, device="a", accepted=first, now=NOW + 2)
+    assert again.generation == first.generation
 
 
 def test_devices_without_a_document_have_none_to_sign_again(database: Database) -> None:
