@@ -80,7 +80,7 @@ def load_signer(place: str, candidates: Sequence[Key] = ()) -> Signer:
     signer = read_key(Path(place.removeprefix(f"{CryptoSigner.SCHEME}:")))
     if candidates and signer.public_key.keyid not in {key.keyid for key in candidates}:
         raise InvalidInput(
-            f"the key in {place} is not the one that this fleet trusts for publishing: use the right key, or rotate the root"
+            f"the key in {place} is not the one that this fleet trusts for publishing: use that one, or hand publishing over with 'controller root rotate --new-publisher-key {place}'"
         )
     return signer
 
