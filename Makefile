@@ -41,7 +41,8 @@ bench: setup ## The benchmarks, NAME=one of tests/benchmarks or all; writes buil
 	$(BIN)/python tests/benchmarks $(NAME)
 
 screenshot: setup ## Take the README's picture of the dashboard again, from a running demo.
-	$(BIN)/python examples/demo --screenshot docs/images/dashboard.png
+	$(BIN)/python examples/demo --keep
+	$(BIN)/python tests/screens/take.py --data build/demo/fleet --out docs/images; code=$$?; $(BIN)/python examples/demo --stop; exit $$code
 
 constraints: .venv/.ready .venv-device/.ready ## Write the tested versions down, after an upgrade was tried.
 	$(BIN)/python tests/constraints.py

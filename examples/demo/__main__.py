@@ -41,8 +41,6 @@ def main() -> int:
         _show(screen, summary)
         held = whole and all(one["held"] for one in summary["promises"])
         keep = options.keep
-        if options.screenshot:
-            _screenshot(stage, options.screenshot)
         return 0 if held else 1
     except KeyboardInterrupt:
         screen.tell("stopped; everything that was started is being ended")
@@ -57,7 +55,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--stop", action="store_true", help="only end what an earlier --keep left running")
     parser.add_argument("--broker", default="auto", help="as for controller up")
     parser.add_argument("--mnist", type=Path, help="folder with the full MNIST")
-    parser.add_argument("--screenshot", type=Path, help="take a picture of the dashboard at the end")
     return parser.parse_args()
 
 
@@ -100,14 +97,6 @@ def _show(screen: Screen, summary: dict[str, Any]) -> None:
     for name in ("summary.json", "index.html"):
         if (OUT / name).exists():
             screen.console.print(f"  {OUT.relative_to(fleet.ROOT) / name}")
-
-
-def _screenshot(stage: Stage, path: Path) -> None:
-    from screenshot import take
-
-    password = (stage.controller.data / "admin-password").read_text().strip()
-    take(stage.controller.endpoints["dashboard"], password, path)
-    stage.screen.tell(f"picture of the dashboard: {path}")
 
 
 def _leave(stage: Stage, keep: bool) -> None:
