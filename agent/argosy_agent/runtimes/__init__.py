@@ -6,6 +6,7 @@ user's own process.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,10 @@ from argosy.protocol.reported import Runtime
 if TYPE_CHECKING:
     from argosy.protocol.card import Card
     from argosy_agent.runtimes.session import Session
+
+# onnxruntime (seen in 1.32) reports its use to its maker over HTTPS. Nothing leaves a device but what the agent reports;
+# the library reads this when it is loaded, which happens in this package and nowhere else.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 #: Runtime name: the module that is looked for, the distributions it may come from, the formats it runs; in order of preference.
 _KNOWN: dict[str, tuple[str, tuple[str, ...], list[str]]] = {

@@ -189,3 +189,16 @@ def test_refuses_a_runtime_that_does_not_run_the_format(tmp_path):
 def test_dtype_and_shape_rules():
     assert same_dtype("object", np.dtype("<U3")) and same_dtype("str", np.dtype(object)) and not same_dtype("object", np.dtype("int8"))
     assert fits([None, 2], [5, 2]) and not fits([None, 2], [5, 3]) and not fits([None], [1, 2]) and fits([], [])
+
+
+def test_onnxruntime_keeps_no_identity_for_telemetry_of_its_own(tmp_path: Path) -> None:
+    model, home = tmp_path / "model", tmp_path / "home"
+    home.mkdir()
+    small_models.write_onnx_variant(model, small_models.cnn_bytes(side=8))
+    code = (
+        "import sys; from pathlib import Path; from argosy.protocol.card import Card; from argosy.protocol.codec import from_json\n"
+        "from argosy_agent import runtimes; folder = Path(sys.argv[1])\n"
+        "runtimes.load(folder, from_json(Card, (folder / 'card.json').read_bytes()), 'onnxruntime')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(model)], env={"PATH": "/usr/bin:/bin", "HOME": str(home)}, check=True, timeout=60)
+    assert list(home.rglob("*")) == []
