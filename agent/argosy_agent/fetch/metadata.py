@@ -10,7 +10,7 @@ from securesystemslib.signer import Key
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError, SlowRetrievalError
 from tuf.ngclient import FetcherInterface, TargetFile, Updater
 
-from argosy.errors import ArgosyError, NotFound, Unavailable
+from argosy.errors import NotFound, Unavailable
 from argosy.protocol.refusals import Refusal
 from argosy.trust import Refused
 from argosy_agent.clock import Clock
@@ -113,8 +113,3 @@ class _translated:
             raise Unavailable(f"the repository metadata could not be fetched: {cause or error}") from error
         if isinstance(error, (RepositoryError, ValueError)):
             raise Refused(Refusal.UNTRUSTED_METADATA, str(error)) from error
-
-
-def is_shed(error: ArgosyError) -> bool:
-    """Whether the server was there and too busy, which counts against nobody."""
-    return isinstance(error, Unavailable) and error.retry_after_s is not None
