@@ -13,12 +13,15 @@ from argosy_controller.pipeline.task import Data, Split, Task
 class Digits(Task):
     name = "digits"
     outputs = ("logits",)
-    settings = {"mnist": "folder with mnist-train.npz and mnist-test.npz: all of MNIST, 28 x 28, instead of the small digits"}
+    settings = {"mnist": "folder with mnist-train.npz and mnist-test.npz: MNIST's 28 x 28 instead of the small digits"}
     epochs, learning_rate, width = 30, 2e-3, 32
+
+    def __init__(self, given):
+        super().__init__(given)
+        self.epochs, self.stride, self.pixels = (2, 2, 9) if "mnist" in given else (30, 1, 4)
 
     def data(self, seed):
         if "mnist" in self.given:
-            self.epochs = 2
             return Data(train=self.mnist("train"), test=self.mnist("test"))
         digits = load_digits()
         images = (digits.images / 16).astype(np.float32)[:, None]
@@ -30,8 +33,7 @@ class Digits(Task):
             return Split({"image": (file["images"] / 255).astype(np.float32)[:, None]}, file["labels"].astype(np.int64))
 
     def model(self, seed):
-        width, stride = self.width, 2 if "mnist" in self.given else 1
-        layers = [nn.Conv2d(1, width, 3, stride, 1), nn.ReLU(), nn.Conv2d(width, 2 * width, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2)]
+        width = self.width
+        layers = [nn.Conv2d(1, width, 3, self.stride, 1), nn.ReLU(), nn.Conv2d(width, 2 * width, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2)]
         layers += [nn.Conv2d(2 * width, 2 * width, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
-        pixels = 3 * 3 if "mnist" in self.given else 2 * 2
-        return nn.Sequential(*layers, nn.Linear(2 * width * pixels, 4 * width), nn.ReLU(), nn.Linear(4 * width, 10))
+        return nn.Sequential(*layers, nn.Linear(2 * width * self.pixels, 4 * width), nn.ReLU(), nn.Linear(4 * width, 10))

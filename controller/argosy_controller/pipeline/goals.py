@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from argosy.errors import GoalsNotMet
 from argosy.protocol.card import Accuracy
-from argosy_controller.pipeline.recipe import Goals
+
+
+class Goals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What must be reached; None asks nothing.
+
+    Attributes:
+        accuracy_at_least: of the task's metric, judged at the low end of its 95 % interval.
+        bytes_at_most: size of the model file.
+    """
+
+    accuracy_at_least: Annotated[float, Meta(ge=0, le=1)] | None = None
+    bytes_at_most: Annotated[int, Meta(ge=1)] | None = None
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from argosy import __version__
+from argosy_controller.pipeline.options import Config
 from argosy_controller.pipeline.recipe import Step
 from argosy_controller.pipeline.task import Array, Data, Split
 
@@ -63,5 +64,11 @@ def machine(threads: int) -> dict[str, str]:
 
 
 def spelled(steps: Iterable[Step]) -> str:
-    """Passes in one line: `prune-channels(share=0.5, multiple_of=4) > finetune(epochs=4, learning_rate=0.001)`."""
-    return " > ".join(f"{one.use}({', '.join(f'{k}={v}' for k, v in msgspec.structs.asdict(one.config).items())})" for one in steps)
+    """Passes in one line, with the options that differ from their defaults: `prune-channels(share=0.6) > finetune(epochs=4)`."""
+    return " > ".join(f"{one.use}({', '.join(f'{key}={value}' for key, value in chosen(one.config).items())})" for one in steps)
+
+
+def chosen(config: Config) -> dict[str, object]:
+    """The options that differ from their defaults."""
+    usual = msgspec.structs.asdict(type(config)())
+    return {key: value for key, value in msgspec.structs.asdict(config).items() if value != usual[key]}

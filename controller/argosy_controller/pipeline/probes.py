@@ -7,7 +7,7 @@ usual ones as much as runtimes do (LiteRT without XNNPACK gives the TFLite runti
 tolerance is the larger of
 
  - three times the largest difference that was seen, and
- - a share of the spread (largest minus smallest) of all expected numbers: 1e-4 for fp32, 1e-2 for fp16, 5e-2 for int8.
+ - a share of the spread (largest minus smallest) of all expected numbers: 1e-4 for fp32, 1e-2 for fp16, 5e-2 for int8 and int4.
 
 Outputs of 8 and 16 bits (quantised numbers) may be off by three times the steps that were seen, at least by 2. Labels
 (32 and 64 bits, texts, booleans) must be equal.
@@ -24,7 +24,8 @@ from argosy.protocol.card import Probes
 from argosy_controller.pipeline.task import Array
 
 COUNT = 8
-_SHARE_OF_SPREAD = {"fp32": 1e-4, "fp16": 1e-2, "int8": 5e-2}
+#: Precisions whose arithmetic is in single precision come under the first.
+_SHARE_OF_SPREAD = {"fp32": 1e-4, "packed": 1e-4, "fp16": 1e-2, "int16x8": 1e-2, "int4": 5e-2, "int8": 5e-2, "int8-dynamic": 5e-2}
 _SAFETY = 3
 _LEAST_STEPS = 2
 _RTOL = 1e-4
@@ -38,7 +39,7 @@ def tolerance(expected: Sequence[Tensors], other: Sequence[Tensors], precision: 
     Args:
         expected: outputs by name, one mapping per probe.
         other: the same from other kernels; empty when they cannot run the file.
-        precision: `fp32`, `fp16` or `int8`.
+        precision: one of argosy.protocol.card.PRECISIONS.
     """
     numbers = [array[np.isfinite(array)] for one in expected for array in one.values() if array.dtype.kind == "f"]
     flat = np.concatenate([np.zeros(0), *(one.ravel() for one in numbers)])

@@ -14,9 +14,10 @@ from argosy_controller.pipeline.engines import Engine, open_model
 from argosy_controller.pipeline.formats import detect, onnx_precision, prepared_onnx, tflite_precision
 from argosy_controller.pipeline.lineage import packages, sha256_file
 from argosy_controller.pipeline.messages import ImportRequest, Tell
+from argosy_controller.pipeline.report import Report, write_report
 from argosy_controller.pipeline.sample import random_requests, sample_requests
 from argosy_controller.pipeline.spelling import first_line
-from argosy_controller.pipeline.variants import measured, row, write_report, write_variant
+from argosy_controller.pipeline.variants import measured, row, write_variant
 
 _MAX_COMPANIONS = 32
 
@@ -98,10 +99,8 @@ def _measure_and_write(
     lineage = _lineage(request, how)
     card = write_variant(Path(request.out), request.model, found, companions, lineage)
     summary = f"imported {Path(request.file).name}"
-    write_report(
-        Path(request.out),
-        {"kind": "import", "model": request.model, "summary": summary, "variants": [row(card, notes)], "goals": [], "lineage": lineage},
-    )
+    report = Report(kind="import", model=request.model, summary=summary, variants=[row(card, notes)], lineage=lineage)
+    write_report(Path(request.out), report)
     tell("measure", 1, 1)
 
 

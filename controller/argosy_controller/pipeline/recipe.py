@@ -7,6 +7,8 @@ bytes_at_most = 100_000
 [[passes]]
 use = "prune-channels"
 share = 0.5
+[task]                        # the task's hyperparameters, in place of those it declares
+learning_rate = 2e-3
 [[variants]]
 use = "onnx-int8"
 goals = { bytes_at_most = 40_000 }   # this variant's own; they replace the ones above by name
@@ -16,35 +18,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import tomllib
-from msgspec import Meta
 
 from argosy.errors import InvalidInput, NotFound
 from argosy.names import check_name
 from argosy_controller.pipeline.exporters import EXPORTERS
+from argosy_controller.pipeline.goals import Goals
+from argosy_controller.pipeline.options import Config
 from argosy_controller.pipeline.passes import PASSES
-from argosy_controller.pipeline.passes.interface import Config
 from argosy_controller.pipeline.spelling import nearest
+from argosy_controller.pipeline.task import Hyperparameter
 from argosy_controller.pipeline.toml_lines import Path as KeyPath
 from argosy_controller.pipeline.toml_lines import key_lines
 
 _MAX_BYTES = 1 << 20
+_OF_VARIANT = ("use", "name", "goals")
 S = TypeVar("S", bound=msgspec.Struct)
-
-
-class Goals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What must be reached; None asks nothing.
-
-    Attributes:
-        accuracy_at_least: of the task's metric, judged at the low end of its 95 % interval.
-        bytes_at_most: size of the model file.
-    """
-
-    accuracy_at_least: Annotated[float, Meta(ge=0, le=1)] | None = None
-    bytes_at_most: Annotated[int, Meta(ge=1)] | None = None
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,17 +47,19 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
-    """A variant to export: which exporter (`onnx-int8`), under which name, with which goals."""
+    """A variant to export: which exporter (`onnx-int8`) with which options, under which name, with which goals."""
 
     use: str
     name: str
     goals: Goals
+    config: Config
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole recipe, checked."""
+    """A whole recipe, checked. `hyperparameters`: what [task] sets; only the task can say whether it has them."""
 
     summary: str
+    hyperparameters: dict[str, Hyperparameter]
     steps: tuple[Step, ...]
     variants: tuple[Variant, ...]
 
@@ -107,16 +101,25 @@ class _Reader:
         self._lines = lines
 
     def recipe(self, document: dict[str, Any]) -> Recipe:
-        self._known((), document, ("summary", "goals", "passes", "variants"))
+        self._known((), document, ("summary", "task", "goals", "passes", "variants"))
         summary = document.get("summary", "")
         if not isinstance(summary, str):
             raise self._wrong(("summary",), "'summary' must be text")
+        hyperparameters = self._hyperparameters(document.get("task", {}))
         goals = self._struct(("goals",), document.get("goals", {}), Goals)
         steps = [self._step(("passes", i), table) for i, table in enumerate(self._tables(document, "passes"))]
         variants = [self._variant(("variants", i), table, goals) for i, table in enumerate(self._tables(document, "variants"))]
         if not variants:
             raise InvalidInput(f"{self._name}: it names no variant: add [[variants]] with use = {sorted(EXPORTERS)[0]!r}")
-        return Recipe(summary=summary, steps=tuple(steps), variants=self._distinct(variants))
+        return Recipe(summary=summary, hyperparameters=hyperparameters, steps=tuple(steps), variants=self._distinct(variants))
+
+    def _hyperparameters(self, table: object) -> dict[str, Hyperparameter]:
+        if not isinstance(table, dict):
+            raise self._wrong(("task",), "'task' must be a table of hyperparameters")
+        for key, value in table.items():
+            if not isinstance(value, (bool, int, float, str)):
+                raise self._wrong(("task", key), f"{key!r} must be a number, a text, true or false")
+        return table
 
     def _step(self, at: KeyPath, table: dict[str, Any]) -> Step:
         use = self._use(at, table, PASSES, "pass")
@@ -125,11 +128,13 @@ class _Reader:
 
     def _variant(self, at: KeyPath, table: dict[str, Any], goals: Goals) -> Variant:
         use = self._use(at, table, EXPORTERS, "variant")
-        self._known(at, table, ("use", "name", "goals"))
+        kind = EXPORTERS[use].config
+        self._known(at, table, (*_OF_VARIANT, *kind.__struct_fields__))
+        config = self._struct(at, {key: value for key, value in table.items() if key not in _OF_VARIANT}, kind)
         own = self._struct((*at, "goals"), table.get("goals", {}), Goals)
         merged = {key: value for one in (goals, own) for key, value in msgspec.structs.asdict(one).items() if value is not None}
         try:
-            return Variant(use=use, name=check_name("variant", table.get("name", use)), goals=Goals(**merged))
+            return Variant(use=use, name=check_name("variant", table.get("name", use)), goals=Goals(**merged), config=config)
         except InvalidInput as error:
             raise self._wrong((*at, "name"), str(error)) from error
 

@@ -18,24 +18,30 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from argosy.errors import ArgosyError, InvalidInput, NotFound
 from argosy.names import check_name
+from argosy_controller.pipeline.options import Optimiser, Schedule, TrainingConfig
 from argosy_controller.pipeline.spelling import nearest
 
 if TYPE_CHECKING:
     import torch
 
 Array = NDArray[Any]
+Hyperparameter = bool | int | float | str
 TASK_FILE = "task.py"
+_TRAINING = ("epochs", "learning_rate", "batch_size", "optimiser", "weight_decay", "schedule")
+_FIXED = ("name", "metric", "training")
 _CALIBRATION_EXAMPLES = 256
+_VALIDATION_SHARE = 0.15
 
 
 @dataclass(frozen=True)
@@ -55,20 +61,36 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """A task's data. The test part is held out: no pass sees it, and it decides about goals.
+    """A task's data. The test part is held out: no pass and no search sees it, and it decides about goals.
 
     Attributes:
         calibration: representative inputs for ranges of quantised tensors; None takes the first 256 of `train`.
+        validation: what a search judges candidates on; None holds back a share of `train` when there is a search.
     """
 
     train: Split
     test: Split
     calibration: Split | None = field(default=None)
+    validation: Split | None = field(default=None)
 
     @property
     def calibrating(self) -> Split:
         """The examples for calibration."""
         return self.calibration if self.calibration is not None else self.train.take(slice(0, _CALIBRATION_EXAMPLES))
+
+    @property
+    def judging(self) -> Split:
+        """The examples on which a pass or a search may choose between candidates; never the test data."""
+        return self.validation if self.validation is not None else self.calibrating
+
+
+def held_back(data: Data, seed: int) -> Data:
+    """The data with a validation part: its own, or a seeded 15 % of the training examples, which leave `train`."""
+    if data.validation is not None:
+        return data
+    order = np.random.default_rng(seed).permutation(len(data.train))
+    count = max(1, round(_VALIDATION_SHARE * len(order)))
+    return replace(data, train=data.train.take(np.sort(order[count:])), validation=data.train.take(np.sort(order[:count])))
 
 
 class Task(ABC):
@@ -79,7 +101,10 @@ class Task(ABC):
         outputs: public names of what the model returns, in order.
         metric: name of what `score` measures.
         settings: what `--set NAME=VALUE` may give, each with a sentence; the values arrive in `self.given`.
-        epochs, learning_rate, batch_size: of the first training, with Adam.
+        epochs, learning_rate, batch_size, optimiser, weight_decay, schedule: of the first training.
+
+    Every attribute of the class that is a number, a text or a truth value (these, and whatever the task adds: `width`,
+    `depth`, `activation`) is a *hyperparameter*: a recipe's [task] table may set it, and a search may try values for it.
     """
 
     name: ClassVar[str]
@@ -89,12 +114,46 @@ class Task(ABC):
     epochs: int = 10
     learning_rate: float = 1e-3
     batch_size: int = 64
+    optimiser: Optimiser = "adam"
+    weight_decay: float = 0.0
+    schedule: Schedule = "cosine"
 
     def __init__(self, given: Mapping[str, str]) -> None:
         for key in given:
             if key not in self.settings:
                 raise InvalidInput(f"task {self.name!r} has no setting {key!r}{nearest(key, self.settings)}")
         self.given = dict(given)
+
+    @property
+    def training(self) -> TrainingConfig:
+        """How the first training goes."""
+        wanted = {key: getattr(self, key) for key in _TRAINING}
+        try:
+            return msgspec.convert(wanted, TrainingConfig)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(f"task {self.name!r} has a hyperparameter of training that cannot be: {str(error).lower()}") from error
+
+    def hyperparameters(self) -> dict[str, Hyperparameter]:
+        """What a recipe's [task] table may set, with the values now."""
+        names = (name for kind in reversed(type(self).__mro__) for name in vars(kind) if not name.startswith("_"))
+        found = {name: getattr(self, name) for name in names if name not in _FIXED}
+        return {name: value for name, value in found.items() if isinstance(value, (bool, int, float, str))}
+
+    def set_hyperparameters(self, values: Mapping[str, object]) -> None:
+        """Sets some of them; nothing is set when one is wrong.
+
+        Raises:
+            InvalidInput: the task has no hyperparameter of that name, or it is of another type.
+        """
+        known = self.hyperparameters()
+        changed = {name: _as_type(self.name, name, value, known) for name, value in values.items()}
+        for name, value in changed.items():
+            setattr(self, name, value)
+
+    def augment(self, inputs: tuple[torch.Tensor, ...], random: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """A training batch's inputs, varied at random (shifts, flips); as they are unless a task overrides this."""
+        del random
+        return inputs
 
     @abstractmethod
     def data(self, seed: int) -> Data:
@@ -114,6 +173,17 @@ class Task(ABC):
         """Which examples the model got right: the largest entry of the first output names the class."""
         right: NDArray[np.bool_] = outputs[self.outputs[0]].argmax(axis=-1) == targets
         return right
+
+
+def _as_type(task: str, name: str, value: object, known: Mapping[str, Hyperparameter]) -> Hyperparameter:
+    if name not in known:
+        raise InvalidInput(f"task {task!r} has no hyperparameter {name!r}{nearest(name, known)}")
+    kind = type(known[name])
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise InvalidInput(f"hyperparameter {name!r} of task {task!r} is {value!r}: it must be of type {kind.__name__}, as {known[name]!r}")
+    return value
 
 
 def load_task(folder: Path, given: Mapping[str, str]) -> Task:

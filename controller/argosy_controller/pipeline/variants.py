@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE, Accuracy, Card, FileRef, Probes, TensorSpec, Timing
 from argosy.protocol.codec import to_json
 from argosy_controller.pipeline.engines import Engine, open_model
 from argosy_controller.pipeline.evaluation import timing
 from argosy_controller.pipeline.lineage import sha256_file
 from argosy_controller.pipeline.probes import Tensors, tolerance, write_probes
+from argosy_controller.pipeline.report import VariantReport
 from argosy_controller.pipeline.task import Array
 
-REPORT_FILE = "report.json"
 VARIANTS_FOLDER = "variants"
 
 
@@ -118,22 +116,16 @@ def file_ref(path: Path) -> FileRef:
     return FileRef(name=path.name, sha256=sha256_file(path), length=path.stat().st_size)
 
 
-def row(card: Card, notes: Sequence[str]) -> dict[str, object]:
+def row(card: Card, notes: Sequence[str]) -> VariantReport:
     """A variant as reports show it."""
-    return {
-        "name": card.variant,
-        "format": card.format,
-        "precision": card.precision,
-        "sha256": card.model_file.sha256,
-        "bytes": card.model_file.length,
-        "accuracy": card.accuracy,
-        "timings": card.timings,
-        "probes": card.probes,
-        "notes": list(notes),
-    }
-
-
-def write_report(bundle: Path, report: Mapping[str, object]) -> None:
-    """Writes report.json, indented: people read it."""
-    raw = msgspec.json.encode({"schema": 1, **report})
-    (bundle / REPORT_FILE).write_bytes(msgspec.json.format(raw, indent=2))
+    return VariantReport(
+        name=card.variant,
+        format=card.format,
+        precision=card.precision,
+        sha256=card.model_file.sha256,
+        bytes=card.model_file.length,
+        accuracy=card.accuracy,
+        timings=card.timings,
+        probes=card.probes,
+        notes=list(notes),
+    )

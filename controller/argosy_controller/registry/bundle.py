@@ -16,13 +16,12 @@ from typing import Any
 import msgspec
 
 from argosy.errors import InvalidInput
-from argosy.protocol.card import CARD_FILE, MAX_CARD_BYTES, Card, FileRef, check_card
+from argosy.protocol.card import CARD_FILE, MAX_CARD_BYTES, PRECISIONS, Card, FileRef, check_card
 from argosy.protocol.codec import from_json
 
 MAX_REPORT_BYTES = 4 << 20
 MAX_VARIANTS = 64
 MAX_SUMMARY = 200
-PRECISIONS = ("fp32", "fp16", "int8")
 _CHUNK = 1 << 20
 
 

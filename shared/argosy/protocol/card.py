@@ -18,6 +18,9 @@ from argosy.protocol.codec import Message
 
 #: File name endings by format. A Core ML package is a folder; its artifact is a zip of it with fixed times.
 MODEL_FILES = {"onnx": "model.onnx", "tflite": "model.tflite", "coreml": "model.mlpackage.zip"}
+#: In what numbers a variant's weights and activations are kept: `int8` both, `int8-dynamic` activations while it runs,
+#: `int16x8` activations 16 and weights 8 bits, `int4` weights, `packed` weights as indices or bits, unpacked when loaded.
+PRECISIONS = ("fp32", "fp16", "int16x8", "int8", "int8-dynamic", "int4", "packed")
 CARD_FILE = "card.json"
 PROBES_FILE = "probes.npz"
 MAX_CARD_BYTES = 1 << 20
@@ -81,7 +84,7 @@ class Card(Message, frozen=True, kw_only=True):
 
     Attributes:
         format: `onnx`, `tflite` or `coreml`.
-        precision: `fp32`, `fp16` or `int8`.
+        precision: one of PRECISIONS.
         model_file: the model; its digest names the artifact.
         companions: probes and whatever the model needs beside it.
         accuracy: None when no held-out data or no engine for the format was there.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from argosy_controller.pipeline.exporters.coreml_fp16 import CoreMLFp16
 from argosy_controller.pipeline.exporters.interface import Exporter
 from argosy_controller.pipeline.exporters.onnx_fp32 import OnnxFp32
@@ -9,7 +11,7 @@ from argosy_controller.pipeline.exporters.onnx_int8 import OnnxInt8
 from argosy_controller.pipeline.exporters.tflite_fp32 import TFLiteFp32
 from argosy_controller.pipeline.exporters.tflite_int8 import TFLiteInt8
 
-EXPORTERS: dict[str, Exporter] = {
+EXPORTERS: dict[str, Exporter[Any]] = {
     one.name: one
     for one in (
         OnnxFp32(),

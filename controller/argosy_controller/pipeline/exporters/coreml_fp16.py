@@ -9,18 +9,19 @@ from pathlib import Path
 from uuid import UUID, uuid5
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
+from argosy_controller.pipeline.options import Config
 
 _NAMESPACE = UUID("6f6c1d2e-2f55-5c0e-9d0b-0d6b1f5e7a10")
 _PACKAGE = "model.mlpackage"
 
 
-class CoreMLFp16(Exporter):
+class CoreMLFp16(Exporter[Config]):
     """By coremltools from a trace. It cannot be run here: only macOS has an engine for it."""
 
     format = "coreml"
     precision = "fp16"
 
-    def export(self, source: Source, path: Path) -> None:
+    def export(self, source: Source, path: Path, config: Config) -> None:
         """Converts with one example's shapes; inputs and outputs are float32, the arithmetic inside is half precision."""
         import coremltools
         import torch

@@ -9,15 +9,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from argosy_controller.pipeline.task import Array, Split
+from argosy_controller.pipeline.options import Config
+from argosy_controller.pipeline.task import Array, Split, Task
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+C = TypeVar("C", bound=Config)
 
 
 @dataclass
@@ -28,22 +32,28 @@ class Source:
         model: in evaluation mode; no exporter changes it.
         outputs: public output names, in the order in which the model returns them.
         calibration: representative inputs.
+        judging: examples with targets for exporters that must choose (which layers stay float); never the test data.
+        task: scores those examples.
         folder: scratch folder for files that exporters build on.
     """
 
     model: nn.Module
     outputs: tuple[str, ...]
     calibration: Split
+    judging: Split
+    task: Task
     folder: Path
-    _made: dict[str, Path] = field(default_factory=dict)
+    _made: dict[tuple[str, Config], Path] = field(default_factory=dict)
 
-    def file(self, exporter: Exporter) -> Path:
-        """What `exporter` makes of this model; made once, however many variants build on it."""
-        if exporter.name not in self._made:
-            path = self.folder / exporter.name
-            exporter.export(self, path)
-            self._made[exporter.name] = path
-        return self._made[exporter.name]
+    def file(self, exporter: Exporter[C], config: C | None = None) -> Path:
+        """What `exporter` makes of this model; made once, however many variants build on it. None: its defaults."""
+        options = exporter.config() if config is None else config
+        key = (exporter.name, options)
+        if key not in self._made:
+            path = self.folder / f"{len(self._made)}-{exporter.name}"
+            exporter.export(self, path, options)
+            self._made[key] = path
+        return self._made[key]
 
     def example(self, count: int = 1) -> dict[str, torch.Tensor]:
         """The first calibration inputs as tensors (count, ...), by public name."""
@@ -56,16 +66,20 @@ class Source:
         return {name: np.ascontiguousarray(array) for name, array in self.calibration.take(index).inputs.items()}
 
 
-class Exporter(ABC):
+class Exporter(ABC, Generic[C]):
     """Writes one kind of file.
 
     Attributes:
         format: `onnx`, `tflite` or `coreml`.
         precision: `fp32`, `fp16` or `int8`.
+        paper: where the method is from; empty for a plain conversion.
+        config: the class of its options, given in a recipe beside `use`.
     """
 
     format: ClassVar[str]
     precision: ClassVar[str]
+    paper: ClassVar[str] = ""
+    config: ClassVar[type[Any]] = Config
 
     @property
     def name(self) -> str:
@@ -73,5 +87,5 @@ class Exporter(ABC):
         return f"{self.format}-{self.precision}"
 
     @abstractmethod
-    def export(self, source: Source, path: Path) -> None:
+    def export(self, source: Source, path: Path, config: C) -> None:
         """Writes the file; the same model gives the same bytes."""

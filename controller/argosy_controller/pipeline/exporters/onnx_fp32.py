@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
+from argosy_controller.pipeline.options import Config
 
 if TYPE_CHECKING:
     import onnx
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
 _OPSET = 20
 
 
-class OnnxFp32(Exporter):
+class OnnxFp32(Exporter[Config]):
     """`torch.onnx.export` (dynamo), stripped of everything that tells of the machine that made it."""
 
     format = "onnx"
     precision = "fp32"
 
-    def export(self, source: Source, path: Path) -> None:
+    def export(self, source: Source, path: Path, config: Config) -> None:
         """Writes the model with the data's input names and the task's output names."""
         import onnx
         import torch

@@ -9,10 +9,11 @@ from typing import Any
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
 from argosy_controller.pipeline.exporters.onnx_fp32 import OnnxFp32
+from argosy_controller.pipeline.options import Config
 from argosy_controller.pipeline.task import Array
 
 
-class OnnxInt8(Exporter):
+class OnnxInt8(Exporter[Config]):
     """Min-max ranges from calibration data, weights per channel.
 
     Weights keep 7 of their 8 bits (`reduce_range`): processors without VNNI add pairs of 8-bit products in 16 bits, which
@@ -22,7 +23,7 @@ class OnnxInt8(Exporter):
     format = "onnx"
     precision = "int8"
 
-    def export(self, source: Source, path: Path) -> None:
+    def export(self, source: Source, path: Path, config: Config) -> None:
         """Quantises what `OnnxFp32` wrote."""
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process

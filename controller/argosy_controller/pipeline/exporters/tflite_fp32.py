@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
+from argosy_controller.pipeline.options import Config
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class TFLiteFp32(Exporter):
+class TFLiteFp32(Exporter[Config]):
     """The file's signature `serving_default` carries the public names, so it explains itself outside Argosy too."""
 
     format = "tflite"
     precision = "fp32"
 
-    def export(self, source: Source, path: Path) -> None:
+    def export(self, source: Source, path: Path, config: Config) -> None:
         """Converts with one example's shapes."""
         import litert_torch
 

@@ -6,17 +6,18 @@ from pathlib import Path
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
 from argosy_controller.pipeline.exporters.tflite_fp32 import TFLiteFp32
+from argosy_controller.pipeline.options import Config
 
 _SIGNATURE = "serving_default"
 
 
-class TFLiteInt8(Exporter):
+class TFLiteInt8(Exporter[Config]):
     """Recipe `static_wi8_ai8`: min-max ranges from calibration data, weights per channel."""
 
     format = "tflite"
     precision = "int8"
 
-    def export(self, source: Source, path: Path) -> None:
+    def export(self, source: Source, path: Path, config: Config) -> None:
         """Quantises what `TFLiteFp32` wrote."""
         from ai_edge_quantizer import qtyping, quantizer, recipe
 

@@ -11,19 +11,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-import msgspec
-
+from argosy_controller.pipeline.options import Config, TrainingConfig
 from argosy_controller.pipeline.task import Data, Task
 
 if TYPE_CHECKING:
     from torch import nn
 
-
-class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Options of a pass. Every field has a default, its range and unit as `msgspec.Meta`, and a sentence."""
-
+__all__ = ["Config", "Context", "Pass", "TrainingConfig"]
 
 C = TypeVar("C", bound=Config)
 
@@ -33,14 +30,18 @@ class Context:
     """What a pass may use beside the model: the task, training and calibration data (never the test data), a seed.
 
     Attributes:
-        data: `data.test` must not be looked at: goals are judged on it.
+        data: `data.test` must not be looked at: goals are judged on it. `data.judging` is for a pass that must choose.
         on_step: called with (finished, total) by passes that take long.
+        original: the trained model before the first pass, not to be changed; None outside a build.
+        folder: files that a recipe names (a teacher) are found from here: the recipe's own folder.
     """
 
     task: Task
     data: Data
     seed: int
     on_step: Callable[[int, int], None]
+    original: nn.Module | None = None
+    folder: Path = Path()
 
 
 class Pass(ABC, Generic[C]):
@@ -50,11 +51,13 @@ class Pass(ABC, Generic[C]):
         name: what recipes call it.
         paper: where the method is from.
         config: the class of its options.
+        reshapes: the result has other layers, or layers of other sizes, than the model given.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     config: ClassVar[type[Any]]
+    reshapes: ClassVar[bool] = False
 
     @abstractmethod
     def apply(self, model: nn.Module, config: C, ctx: Context) -> nn.Module:

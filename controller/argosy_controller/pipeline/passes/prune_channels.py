@@ -33,6 +33,7 @@ class PruneChannels(Pass[PruneChannelsConfig]):
     name = "prune-channels"
     paper = "Fang et al., DepGraph: towards any structural pruning, CVPR 2023, arXiv:2301.12900; norms as Li et al. 2017, arXiv:1608.08710"
     config = PruneChannelsConfig
+    reshapes = True
 
     def apply(self, model: nn.Module, config: PruneChannelsConfig, ctx: Context) -> nn.Module:
         """A copy without the channels whose group of weights has the smallest L2 norm."""

@@ -10,7 +10,7 @@ from torch import nn
 
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.passes import PASSES
-from argosy_controller.pipeline.passes.finetune import FinetuneConfig
+from argosy_controller.pipeline.options import TrainingConfig
 from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.passes.prune_channels import PruneChannelsConfig
 from argosy_controller.pipeline.passes.prune_magnitude import PruneMagnitudeConfig
@@ -72,7 +72,7 @@ def test_channels_of_a_residual_sum_are_removed_together(context: Context) -> No
 
 def test_finetuning_keeps_cut_weights_at_zero(network: Any, context: Context) -> None:
     pruned = PASSES["prune-magnitude"].apply(network, PruneMagnitudeConfig(share=0.5), context)
-    tuned = PASSES["finetune"].apply(pruned, FinetuneConfig(epochs=1), context)
+    tuned = PASSES["finetune"].apply(pruned, TrainingConfig(epochs=1), context)
     assert bool(((pruned[2].weight == 0) <= (tuned[2].weight == 0)).all())  # type: ignore[index, operator]
     assert not torch.equal(pruned[2].weight, tuned[2].weight)  # type: ignore[index, arg-type]
 
@@ -81,4 +81,4 @@ def test_training_refuses_a_loss_that_is_not_finite(network: Any, context: Conte
     with torch.no_grad():
         network[6].bias[:] = float("nan")
     with pytest.raises(InvalidInput, match="not finite"):
-        PASSES["finetune"].apply(network, FinetuneConfig(epochs=1), context)
+        PASSES["finetune"].apply(network, TrainingConfig(epochs=1), context)
