@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.options import TrainingConfig
+from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.passes.prune_channels import PruneChannelsConfig
 from argosy_controller.pipeline.passes.prune_magnitude import PruneMagnitudeConfig
