@@ -38,7 +38,12 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
 
 
 class BuildRequest(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
-    """Build a task's folder by a recipe into an empty folder. `model` empty: the task's own name."""
+    """Build a task's folder by a recipe into an empty folder.
+
+    Attributes:
+        model: empty takes the task's own name.
+        cache: folder of results that were computed before (argosy_controller.pipeline.cache); empty uses none.
+    """
 
     task: str
     recipe: str
@@ -46,6 +51,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
     model: str
     settings: dict[str, str]
     seed: int
+    cache: str = ""
 
 
 class ImportRequest(msgspec.Struct, frozen=True, kw_only=True, tag="import"):
