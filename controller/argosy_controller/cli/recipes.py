@@ -1,0 +1,101 @@
+"""`controller recipes`: what recipes can name, and a first one for a task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from argosy_controller.cli.shell import Session, controller_options, plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from argosy_controller.pipeline.reference import Entry, Option
+
+
+class _ByName(click.Group):
+    """`controller recipes NAME` is `controller recipes show NAME`."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command, or `show` for what is none."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["show", *args]
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_ByName, invoke_without_command=True)
+@click.option("--markdown", is_flag=True, help="Print docs/reference-passes.md.")
+@controller_options
+def recipes(session: Session, markdown: bool) -> None:
+    """List passes and variants with their options, and suggest a recipe for a task.
+
+    \b
+    Examples:
+      controller recipes
+      controller recipes prune-channels
+      controller recipes suggest examples/digits --for size
+    """
+    if click.get_current_context().invoked_subcommand is not None:
+        return
+    from argosy_controller.pipeline.reference import entries
+    from argosy_controller.pipeline.reference_page import markdown as page
+
+    listed = entries()
+    if markdown:
+        click.echo(page(listed), nl=False)
+        return
+    session.show(listed, lambda console: _draw_list(console, listed))
+
+
+@recipes.command(epilog="\b\nExamples:\n  controller recipes show prune-channels\n  controller recipes show onnx-int8 --json")
+@click.argument("name")
+@controller_options
+def show(session: Session, name: str) -> None:
+    """Show the options of one pass or variant: defaults, ranges, choices, source paper, an example."""
+    from argosy_controller.pipeline.reference import entry
+
+    found = entry(name)
+    session.show(found, lambda console: _draw(console, found))
+
+
+def _draw_list(console: Console, listed: list[Entry]) -> None:
+    width = max(len(one.name) for one in listed)
+    for kind, title in (("pass", "Passes: [[passes]] use = ..."), ("variant", "Variants: [[variants]] use = ...")):
+        console.print(title, style="bold", markup=False)
+        for one in listed:
+            if one.kind == kind:
+                console.print(f"  {one.name:<{width}}  {plain(one.what)}")
+    console.print("\nOptions, defaults and papers: controller recipes NAME")
+
+
+def _draw(console: Console, one: Entry) -> None:
+    from argosy_controller.pipeline.reference import example
+
+    console.print(f"[bold]{one.name}[/bold] ({one.kind}): {plain(one.what)}")
+    for text in (one.more, f"Source: {one.paper}" if one.paper else ""):
+        if text:
+            console.print(plain(text))
+    for title, shared in (("Options", False), ("Options of everything that trains", True)):
+        options = [option for option in one.options if option.shared is shared]
+        if options:
+            console.print(f"\n{title}", style="bold")
+            console.print(_table(options))
+    console.print("\nIn a recipe", style="bold")
+    console.print(example(one), markup=False)
+
+
+def _table(options: list[Option]) -> object:
+    from rich import box
+    from rich.table import Table
+
+    from argosy_controller.pipeline.reference import toml
+    from argosy_controller.pipeline.reference_page import allowed
+
+    table = Table("option", "default", "allowed", "meaning", box=box.SIMPLE_HEAD, pad_edge=False)
+    for one in options:
+        default = "-" if one.default is None else toml(one.default)
+        table.add_row(
+            one.name, plain(default), plain(allowed(one)), plain(f"{one.description} [{one.unit}]" if one.unit else one.description)
+        )
+    return table
