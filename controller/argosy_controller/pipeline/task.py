@@ -16,7 +16,7 @@ import importlib.util
 import inspect
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from argosy.errors import ArgosyError, InvalidInput, NotFound
 from argosy.names import check_name
+from argosy_controller.pipeline.metrics import BUILT_IN, Metric, right_or_wrong
 from argosy_controller.pipeline.options import Optimiser, Schedule, TrainingConfig
 from argosy_controller.pipeline.spelling import nearest
 
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Hyperparameter = bool | int | float | str
 TASK_FILE = "task.py"
+ACCURACY = "accuracy"
 _TRAINING = ("epochs", "learning_rate", "batch_size", "optimiser", "weight_decay", "schedule")
-_FIXED = ("name", "metric", "training")
+_FIXED = ("name", "metric", "training", "has_model", "judged_by", "labels")
 _CALIBRATION_EXAMPLES = 256
 _VALIDATION_SHARE = 0.15
 
@@ -99,7 +101,9 @@ class Task(ABC):
     Attributes:
         name: the model's name in the registry.
         outputs: public names of what the model returns, in order.
-        metric: name of what `score` measures.
+        metric: what the model is judged by: one of metrics.BUILT_IN ("auc", "f1", "f1-macro", "rmse", "mae"), a
+            metrics.Metric, or the name of what `score` counts.
+        labels: names of the classes, for people; empty calls them 0, 1, 2.
         settings: what `--set NAME=VALUE` may give, each with a sentence; the values arrive in `self.given`.
         epochs, learning_rate, batch_size, optimiser, weight_decay, schedule: of the first training.
 
@@ -109,7 +113,8 @@ class Task(ABC):
 
     name: ClassVar[str]
     outputs: ClassVar[tuple[str, ...]] = ("output",)
-    metric: ClassVar[str] = "accuracy"
+    metric: ClassVar[str | Metric] = ACCURACY
+    labels: ClassVar[Sequence[str]] = ()
     settings: ClassVar[Mapping[str, str]] = {}
     epochs: int = 10
     learning_rate: float = 1e-3
@@ -159,9 +164,17 @@ class Task(ABC):
     def data(self, seed: int) -> Data:
         """Training and held-out examples; the same for the same seed."""
 
-    @abstractmethod
     def model(self, seed: int) -> torch.nn.Module:
-        """The untrained model, or a ready one with `epochs = 0`. torch's generator is seeded before the call."""
+        """The untrained model, or a ready one with `epochs = 0`. torch's generator is seeded before the call.
+
+        A task without it describes data and metric for a model that comes as a file (`--from FILE`).
+        """
+        raise InvalidInput(f"task {self.name!r} has no model(): write one, or give a trained model with --from FILE")
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the task writes a model of its own."""
+        return type(self).model is not Task.model
 
     def loss(self, outputs: tuple[torch.Tensor, ...], targets: torch.Tensor) -> torch.Tensor:
         """What training makes small: the cross-entropy of the first output (logits) against class numbers."""
@@ -173,6 +186,25 @@ class Task(ABC):
         """Which examples the model got right: the largest entry of the first output names the class."""
         right: NDArray[np.bool_] = outputs[self.outputs[0]].argmax(axis=-1) == targets
         return right
+
+    @property
+    def judged_by(self) -> Metric:
+        """What says how good the model is.
+
+        Raises:
+            InvalidInput: `metric` names nothing, or `score` is overridden beside a metric that does not ask it.
+        """
+        own = type(self).score is not Task.score or "score" in vars(self)
+        metric = BUILT_IN.get(self.metric) if isinstance(self.metric, str) else self.metric
+        if isinstance(metric, Metric):
+            if own:
+                raise InvalidInput(f"task {self.name!r} has metric {metric.name!r} and a score() of its own: keep one of the two")
+            return metric
+        if not isinstance(self.metric, str) or not (own or self.metric == ACCURACY):
+            raise InvalidInput(
+                f"task {self.name!r} has metric {self.metric!r}, which nothing here computes{nearest(str(self.metric), (ACCURACY, *BUILT_IN))}"
+            )
+        return right_or_wrong(self.metric, self.score)
 
 
 def _as_type(task: str, name: str, value: object, known: Mapping[str, Hyperparameter]) -> Hyperparameter:
@@ -196,6 +228,7 @@ def load_task(folder: Path, given: Mapping[str, str]) -> Task:
     kind = task_class(folder)
     with blaming(f"task {kind.__name__} in {folder / TASK_FILE} did not start"):
         task = kind(given)
+        _ = task.judged_by
     check_name("model", task.name)
     return task
 
@@ -245,6 +278,22 @@ def _where(error: Exception) -> str:
     libraries = ("<", sys.prefix, sys.base_prefix)
     frames = [one for one in extract_tb(error.__traceback__) if not one.filename.startswith(libraries)]
     return f" ({Path(frames[-1].filename).name} line {frames[-1].lineno})" if frames else ""
+
+
+def task_model(task: Task, seed: int) -> torch.nn.Module:
+    """The task's model as it starts, seeded.
+
+    Raises:
+        InvalidInput: model() raised or returned something else.
+    """
+    import torch
+
+    torch.manual_seed(seed)
+    with blaming(f"model() of task {task.name!r} failed"):
+        model = task.model(seed)
+    if not isinstance(model, torch.nn.Module):
+        raise InvalidInput(f"model() of task {task.name!r} must return a torch.nn.Module, not {type(model).__name__}")
+    return model
 
 
 def checked_data(task: Task, seed: int) -> Data:
