@@ -19,6 +19,7 @@ def run_build(
     seed: int,
     on_progress: Callable[[Progress], None],
     limits: Limits = BUILD_LIMITS,
+    cache: Path | None = None,
 ) -> Path:
     """Trains or loads, compresses, converts and measures a task's model.
 
@@ -28,9 +29,10 @@ def run_build(
         out: folder to make; it must not exist, or be empty.
         model: name to build under; None takes the task's own.
         settings: values for the settings that the task declares ("mnist": "data").
-        seed: of everything random; the same seed gives the same fp32 bytes on the same machine, threads and packages.
+        seed: of everything random; the same seed gives the same bytes on the same machine, threads and packages.
         on_progress: called in this thread, in order.
         limits: of the child process.
+        cache: folder of results that were computed before; None computes everything (argosy_controller.pipeline.cache).
 
     Returns:
         `out`: report.json, and variants/NAME/ with card.json, model, probes.npz.
@@ -42,6 +44,12 @@ def run_build(
         ArgosyError: the child crashed or ran out of its limits.
     """
     request = BuildRequest(
-        task=str(task.absolute()), recipe=str(recipe.absolute()), out="", model=model or "", settings=dict(settings), seed=seed
+        task=str(task.absolute()),
+        recipe=str(recipe.absolute()),
+        out="",
+        model=model or "",
+        settings=dict(settings),
+        seed=seed,
+        cache=str(cache.absolute()) if cache else "",
     )
     return run_job(request, out, limits, on_progress)

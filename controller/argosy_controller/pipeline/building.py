@@ -10,7 +10,7 @@ import torch
 
 from argosy.errors import GoalsNotMet
 from argosy.names import check_name
-from argosy_controller.pipeline.compressing import Compressed, compressed
+from argosy_controller.pipeline.compressing import Compressed, compressed, untrained
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.goals import Judgement, judge, require
 from argosy_controller.pipeline.intervals import METHOD
@@ -18,6 +18,7 @@ from argosy_controller.pipeline.lineage import fingerprint, machine, packages, s
 from argosy_controller.pipeline.measuring import measured_variant
 from argosy_controller.pipeline.messages import BuildRequest, Tell
 from argosy_controller.pipeline.recipe import Recipe, read_recipe
+from argosy_controller.pipeline.remembering import remembering, take_bundle
 from argosy_controller.pipeline.report import Report, write_report
 from argosy_controller.pipeline.task import TASK_FILE, Data, checked_data, load_task
 from argosy_controller.pipeline.variants import VARIANTS_FOLDER, Measured, row, write_variant
@@ -41,11 +42,17 @@ def build(request: BuildRequest, tell: Tell) -> None:
     tell("data", 0, 1)
     data = checked_data(task, request.seed)
     tell("data", 1, 1)
-    made = compressed(recipe.steps, task, data, request.seed, Path(request.recipe).parent, tell)
+    memory = remembering(request, task, THREADS)
+    key = memory.whole(request, model_name, recipe, memory.first(task, data, request.seed, untrained(task, request.seed))) if memory else ""
+    if memory and take_bundle(memory, key, Path(request.out)):
+        return tell("everything, from the cache", 1, 1)
+    made = compressed(recipe.steps, task, data, request.seed, Path(request.recipe).parent, tell, memory)
     with tempfile.TemporaryDirectory() as scratch:
         source = Source(made.model, task.outputs, data.calibrating, data.judging, task, Path(scratch))
         found = [measured_variant(one, source, task, data, tell) for one in recipe.variants]
         _finish(request, recipe, model_name, found, _lineage(request, recipe, data), made)
+    if memory:
+        memory.cache.keep_folder(key, Path(request.out))
 
 
 def _lineage(request: BuildRequest, recipe: Recipe, data: Data) -> dict[str, str]:

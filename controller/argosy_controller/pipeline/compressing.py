@@ -1,22 +1,31 @@
-"""From a task to a compressed model: first training, then the recipe's passes, each with what it did."""
+"""From a task to a compressed model: first training, then the recipe's passes, each with what it did.
+
+With a memory, what was computed before is not computed again: the trained model and the model after each pass that keeps
+shapes are taken from the cache, so a build that was ended goes on near where it was. Passes that reshape run again.
+"""
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from argosy.errors import ArgosyError, InvalidInput
+from argosy_controller.pipeline import kept_models
 from argosy_controller.pipeline import recipe as recipes
 from argosy_controller.pipeline.lineage import chosen
 from argosy_controller.pipeline.messages import Tell
 from argosy_controller.pipeline.options import Config
 from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.interface import Context
+from argosy_controller.pipeline.remembering import Memory
 from argosy_controller.pipeline.report import Step
 from argosy_controller.pipeline.sizes import macs, not_zero, parameters
 from argosy_controller.pipeline.spelling import first_line
@@ -38,35 +47,82 @@ class Compressed:
     steps: tuple[Step, ...]
 
 
-def compressed(steps: tuple[recipes.Step, ...], task: Task, data: Data, seed: int, folder: Path, tell: Tell) -> Compressed:
+def compressed(
+    steps: tuple[recipes.Step, ...], task: Task, data: Data, seed: int, folder: Path, tell: Tell, memory: Memory | None = None
+) -> Compressed:
     """Trains the task's model and applies the passes in order.
 
     Args:
         seed: of the training; pass number i (from 1) gets seed + i.
         folder: of the recipe.
+        memory: of what was computed before; None computes everything.
 
     Raises:
         InvalidInput: the task's code raised, the model has weights that are not finite, or a pass does not apply.
     """
-    original = trained(task, data, seed, _teller(tell, "train"))
-    told = [_step("train", task.training, original, data, 0.0)]
-    model = original
+    model = untrained(task, seed)
+    key = memory.first(task, data, seed, model) if memory else ""
+    first = _Link(key, "train", False, lambda: fit(model, task, data.train, task.training, seed=seed, on_epoch=_teller(tell, "train")))
+    original, seconds = _made(first, model, data, seed, tell, memory)
+    told = [_step("train", task.training, original, data, seconds)]
+    current = original
     for number, step in enumerate(steps, start=1):
-        start = time.monotonic()
-        model = _applied(step, model, Context(task, data, seed + number, _teller(tell, step.use), original, folder))
-        told.append(_step(step.use, step.config, model, data, time.monotonic() - start))
-    return Compressed(original, model, tuple(told))
+        key = memory.after(key, step, seed + number) if memory else ""
+        ctx = Context(task, data, seed + number, _teller(tell, step.use), original, folder)
+        link = _Link(key, step.use, PASSES[step.use].reshapes, partial(_applied, step, current, ctx))
+        current, seconds = _made(link, current, data, seed + number, tell, memory)
+        told.append(_step(step.use, step.config, current, data, seconds))
+    _seed_all(seed)
+    return Compressed(original, current, tuple(told))
 
 
-def trained(task: Task, data: Data, seed: int, on_epoch: Callable[[int, int], None]) -> nn.Module:
-    """The task's model after its first training."""
+@dataclass(frozen=True)
+class _Link:
+    """One step of the chain: the key of its result, and how that is made."""
+
+    key: str
+    stage: str
+    reshapes: bool
+    make: Callable[[], nn.Module]
+
+
+def _made(link: _Link, before: nn.Module, data: Data, seed: int, tell: Tell, memory: Memory | None) -> tuple[nn.Module, float]:
+    """A step's result, and the seconds that it took when it was computed."""
+    known = memory.cache if memory is not None and not link.reshapes else None
+    kept = kept_models.load(known, link.key, before) if known else None
+    if kept is not None:
+        tell(f"{link.stage}, from the cache", 1, 1)
+        return kept
+    _seed_all(seed)
+    start = time.monotonic()
+    model = link.make()
+    seconds = round(time.monotonic() - start, 2)
+    if known:
+        kept_models.keep(known, link.key, before, model, _examples(data, 4), seconds)
+    return model, seconds
+
+
+def _seed_all(seed: int) -> None:
+    """Before every step: what a step draws must not depend on whether the one before it ran or came from the cache."""
     torch.manual_seed(seed)
+    np.random.seed(seed % (1 << 32))
+    random.seed(seed)
+
+
+def untrained(task: Task, seed: int) -> nn.Module:
+    """The task's model before its first training."""
+    _seed_all(seed)
     with blaming(f"model() of task {task.name!r} failed"):
         model = task.model(seed)
     if not isinstance(model, nn.Module):
         raise InvalidInput(f"model() of task {task.name!r} must return a torch.nn.Module, not {type(model).__name__}")
     _check_finite(model, f"the model of task {task.name!r}")
-    return fit(model, task, data.train, task.training, seed=seed, on_epoch=on_epoch)
+    return model
+
+
+def trained(task: Task, data: Data, seed: int, on_epoch: Callable[[int, int], None]) -> nn.Module:
+    """The task's model after its first training."""
+    return fit(untrained(task, seed), task, data.train, task.training, seed=seed, on_epoch=on_epoch)
 
 
 def _teller(tell: Tell, stage: str) -> Callable[[int, int], None]:
@@ -92,12 +148,15 @@ def _check_finite(model: nn.Module, what: str) -> None:
 
 
 def _step(name: str, config: Config, model: nn.Module, data: Data, seconds: float) -> Step:
-    example = tuple(torch.from_numpy(one[:1].copy()) for one in data.train.inputs.values())
     return Step(
         step=name,
         options=chosen(config),
         parameters=parameters(model),
         not_zero=not_zero(model),
-        macs=macs(model, example)[""],
-        seconds=round(seconds, 2),
+        macs=macs(model, _examples(data, 1))[""],
+        seconds=seconds,
     )
+
+
+def _examples(data: Data, count: int) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.from_numpy(one[:count].copy()) for one in data.train.inputs.values())
