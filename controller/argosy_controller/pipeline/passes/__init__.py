@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from argosy_controller.pipeline.passes.distil import Distil
+from argosy_controller.pipeline.passes.factorise import Factorise
 from argosy_controller.pipeline.passes.finetune import Finetune
+from argosy_controller.pipeline.passes.fold_batch_norm import FoldBatchNorm
 from argosy_controller.pipeline.passes.interface import Pass
 from argosy_controller.pipeline.passes.prune_channels import PruneChannels
 from argosy_controller.pipeline.passes.prune_magnitude import PruneMagnitude
+from argosy_controller.pipeline.passes.prune_taylor import PruneTaylor
+from argosy_controller.pipeline.passes.share_weights import ShareWeights
+from argosy_controller.pipeline.passes.snip import Snip
+from argosy_controller.pipeline.passes.swap_activation import SwapActivation
 
 PASSES: dict[str, Pass[Any]] = {
     one.name: one
     for one in (
         PruneChannels(),
         PruneMagnitude(),
+        PruneTaylor(),
+        Snip(),
+        ShareWeights(),
         Finetune(),
+        SwapActivation(),
+        FoldBatchNorm(),
+        Factorise(),
+        Distil(),
     )
 }

@@ -15,8 +15,21 @@ from argosy_controller.pipeline.training import forward
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "prune-channels": [{}, {"share": 0.0}, {"share": 0.5, "multiple_of": 1}],
-    "prune-magnitude": [{}, {"share": 0.9, "scope": "model"}],
+    "prune-magnitude": [
+        {},
+        {"share": 0.9, "scope": "model"},
+        {"share": 0.9, "scope": "adaptive", "rounds": 2, "epochs": 1, "biases": True},
+        {"share": 0.9, "method": "gradual", "epochs": 2, "every": 1},
+        {"share": 0.9, "method": "gradual", "epochs": 2, "every": 1, "regrow": True, "layers": {"0": 0.2}},
+    ],
+    "prune-taylor": [{}, {"share": 0.9, "rounds": 2, "epochs": 1}],
+    "snip": [{}, {"reinitialise": True}],
+    "share-weights": [{}, {"epochs": 0, "conv_bits": 1, "linear_bits": 2}],
     "finetune": [{"epochs": 1}],
+    "distil": [{"epochs": 1}, {"epochs": 1, "match": "outputs", "fresh": True}, {"epochs": 1, "hint_student": "2", "hint_teacher": "3"}],
+    "factorise": [{}, {"share": 0.3}, {"share": 0.3, "convolutions": "spatial"}],
+    "fold-batch-norm": [{}],
+    "swap-activation": [{}, {"old": "relu", "new": "hard-swish"}],
 }
 CASES = [(name, options) for name in PASSES for options in OPTIONS.get(name, [{}])]
 
