@@ -1,0 +1,81 @@
+"""Models without layers of their own: an ONNX graph, or one that torch exported. Passes cannot change them; exporters can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from argosy.errors import InvalidInput
+
+
+class Graph(nn.Module):
+    """A model that runs as it is. It stands where a network of layers stands, so that one path serves both."""
+
+    def train(self, mode: bool = True) -> Graph:
+        """A graph has one mode only: the one in which it was made."""
+        del mode
+        return self
+
+
+class OnnxGraph(Graph):
+    """An ONNX file run by onnxruntime.
+
+    Attributes:
+        content: the file's bytes; one file, no weights beside it.
+    """
+
+    def __init__(self, content: bytes, inputs: tuple[str, ...], outputs: tuple[str, ...], name: str) -> None:
+        """Opens it, and checks that it has the task's public names, in the task's order.
+
+        Args:
+            name: of the file, for messages.
+
+        Raises:
+            InvalidInput: it does not open here, or has other names.
+        """
+        super().__init__()
+        self.content = content
+        self._session: Any = _session(content, name)
+        _check_names(name, "inputs", [one.name for one in self._session.get_inputs()], inputs)
+        _check_names(name, "outputs", [one.name for one in self._session.get_outputs()], outputs)
+        self._inputs, self._outputs = inputs, outputs
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """As the file answers."""
+        given = {name: one.detach().numpy() for name, one in zip(self._inputs, inputs, strict=True)}
+        return tuple(torch.from_numpy(one) for one in self._session.run(list(self._outputs), given))
+
+    def __deepcopy__(self, memo: dict[int, object]) -> OnnxGraph:
+        """Itself: nothing about it can change, and a session cannot be copied."""
+        return self
+
+
+class ExportedGraph(Graph):
+    """What `torch.export` wrote."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """As the exported program."""
+        return self.module(*inputs)
+
+
+def _session(content: bytes, name: str) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime raises what it likes
+        raise InvalidInput(f"{name} does not open in onnxruntime: {str(error).splitlines()[0][:300]}") from error
+
+
+def _check_names(file: str, kind: str, found: list[str], wanted: tuple[str, ...]) -> None:
+    if found != list(wanted):
+        raise InvalidInput(f"{file} has {kind} {found}, the task {list(wanted)}: name the task's data and outputs as the file does")

@@ -1,0 +1,96 @@
+"""The front door for trained models that come as files."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from argosy.errors import InvalidInput
+from argosy_controller.pipeline.formats import prepared_onnx
+from argosy_controller.pipeline.sources.checkpoints import read_safetensors, read_trusted_pickle, with_weights
+from argosy_controller.pipeline.sources.exported import read_exported
+from argosy_controller.pipeline.sources.graphs import ExportedGraph, OnnxGraph
+from argosy_controller.pipeline.sources.kinds import Kind, kind_of
+from argosy_controller.pipeline.spelling import first_line
+from argosy_controller.pipeline.task import Data, Task, task_model
+
+#: The newest opset that torch's older exporter writes; it alone takes TorchScript.
+_SCRIPT_OPSET = 17
+
+
+def open_trained(path: Path, task: Task, data: Data, seed: int, *, trust_pickle: bool = False) -> nn.Module:
+    """A trained model out of a file, in evaluation mode.
+
+    Where the task has a model(), the file's weights go into it by name, and every pass can work on its layers. Where it has
+    none, an ONNX, .pt2 or TorchScript file is the model by itself: a graph (sources.graphs), which can be converted and
+    quantised after training, but not trained or pruned.
+
+    Args:
+        data: the names, dtypes and shapes of its inputs are what a graph must take.
+        trust_pickle: open Python pickles too, which can run any code.
+
+    Raises:
+        NotFound, InvalidInput: the file cannot be read, is damaged or hostile, or does not fit the task.
+    """
+    kind = kind_of(path)
+    if kind is Kind.PICKLE and not trust_pickle:
+        raise InvalidInput(
+            f"{path.name} is a Python pickle, which can run any code when it is opened: "
+            "save the weights as safetensors, or add --trust-pickle if you trust who made it"
+        )
+    if kind is Kind.ONNX:
+        return _onnx(path, path.name, task, data)
+    if kind is Kind.SAFETENSORS:
+        return with_weights(task_model(task, seed), read_safetensors(path), path.name).eval()
+    if kind is Kind.PICKLE:
+        found = read_trusted_pickle(path)
+        return found.eval() if isinstance(found, nn.Module) else with_weights(task_model(task, seed), found, path.name).eval()
+    module = read_exported(path) if kind is Kind.EXPORTED else _script(path)
+    if task.has_model:
+        return with_weights(task_model(task, seed), module.state_dict(), path.name).eval()
+    return ExportedGraph(module) if kind is Kind.EXPORTED else _onnx_of_script(module, path, task, data)
+
+
+def _script(path: Path) -> nn.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module: nn.Module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+            return module
+    except Exception as error:  # the reader raises what it likes
+        raise InvalidInput(f"{path.name} cannot be read as TorchScript: {first_line(error)}") from error
+
+
+def _onnx(path: Path, name: str, task: Task, data: Data) -> OnnxGraph:
+    if task.has_model:
+        raise InvalidInput(f"{name} is a whole model, and so is what model() of task {task.name!r} makes: leave model() out of the task")
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = Path(scratch) / "model.onnx"
+        prepared_onnx(path, prepared)
+        return OnnxGraph(prepared.read_bytes(), tuple(data.train.inputs), task.outputs, name)
+
+
+def _onnx_of_script(module: nn.Module, path: Path, task: Task, data: Data) -> OnnxGraph:
+    names = list(data.train.inputs)
+    example = tuple(torch.from_numpy(one[:2].copy()) for one in data.train.inputs.values())
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        file = Path(scratch) / "script.onnx"
+        try:
+            torch.onnx.export(
+                module,
+                example,
+                file,
+                dynamo=False,
+                opset_version=_SCRIPT_OPSET,
+                input_names=names,
+                output_names=list(task.outputs),
+                dynamic_axes={name: {0: "batch"} for name in (*names, *task.outputs)},
+            )
+        except Exception as error:  # the exporter raises what it likes
+            raise InvalidInput(f"{path.name} does not run on the task's data, or does not convert: {first_line(error)}") from error
+        return _onnx(file, path.name, task, data)
