@@ -129,6 +129,19 @@ class Task(ABC):
                 raise InvalidInput(f"task {self.name!r} has no setting {key!r}{nearest(key, self.settings)}")
         self.given = dict(given)
 
+    def path(self, setting: str) -> Path:
+        """The file or folder that a setting names, for tasks that cannot do without.
+
+        Raises:
+            InvalidInput: it was not given, or there is nothing of that name.
+        """
+        what = f"--set {setting}=PATH ({self.settings[setting]})"
+        if setting not in self.given:
+            raise InvalidInput(f"task {self.name!r} needs data that do not come with it: add {what}")
+        if not (found := Path(self.given[setting])).exists():
+            raise InvalidInput(f"there is no {found} for task {self.name!r}: correct {what}")
+        return found
+
     @property
     def training(self) -> TrainingConfig:
         """How the first training goes."""

@@ -59,6 +59,15 @@ def test_names_the_nearest_setting(tmp_path: Path) -> None:
         load_task(_folder(tmp_path, WHOLE), {"sise": "8"})
 
 
+def test_says_which_data_a_task_cannot_do_without(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, WHOLE)
+    assert load_task(folder, {"size": str(tmp_path)}).path("size") == tmp_path
+    with pytest.raises(InvalidInput, match=r"task 'mine' needs data .*: add --set size=PATH \(pixels\)"):
+        load_task(folder, {}).path("size")
+    with pytest.raises(InvalidInput, match="there is no nowhere for task 'mine'"):
+        load_task(folder, {"size": "nowhere"}).path("size")
+
+
 def test_says_that_a_folder_holds_no_task(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"no task\.py in"):
         load_task(tmp_path / "nowhere", {})
