@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from argosy_controller.pipeline.child import run_job
+from argosy_controller.pipeline.child import Surroundings, run_job
 from argosy_controller.pipeline.limits import BUILD_LIMITS, Limits
 from argosy_controller.pipeline.messages import BuildRequest, Progress
 
@@ -20,6 +20,7 @@ def run_build(
     on_progress: Callable[[Progress], None],
     limits: Limits = BUILD_LIMITS,
     cache: Path | None = None,
+    around: Surroundings | None = None,
 ) -> Path:
     """Trains or loads, compresses, converts and measures a task's model.
 
@@ -32,6 +33,7 @@ def run_build(
         seed: of everything random; the same seed gives the same bytes on the same machine, threads and packages.
         on_progress: called in this thread, in order.
         limits: of the child process.
+        around: environment, folder and log of the child process; None shares the caller's.
         cache: folder of results that were computed before; None computes everything (argosy_controller.pipeline.cache).
 
     Returns:
@@ -52,4 +54,4 @@ def run_build(
         seed=seed,
         cache=str(cache.absolute()) if cache else "",
     )
-    return run_job(request, out, limits, on_progress)
+    return run_job(request, out, limits, on_progress, around)

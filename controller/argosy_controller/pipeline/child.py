@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -21,22 +24,50 @@ from argosy_controller.pipeline.limits import Limits
 from argosy_controller.pipeline.messages import BuildRequest, Failed, Finished, Progress, Reply, Request
 
 _LONGEST_LINE = 1 << 20
+#: How often a stop is looked for and the log's size, seconds.
+_PULSE_S = 0.2
 _ERRORS = {kind.kind: kind for kind in (ArgosyError, InvalidInput, NotFound, Conflict, Unavailable, GoalsNotMet)}
 
 
-def run_job(request: Request, out: Path, limits: Limits, on_progress: Callable[[Progress], None]) -> Path:
+class Stopped(ArgosyError):
+    """A job was stopped from outside."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a job's process finds around it; as it stands, what its parent has.
+
+    Attributes:
+        environment: its variables, None for the parent's.
+        folder: its working directory, None for the parent's.
+        log: file that gets what it prints; None keeps the last words only.
+        log_bytes: a longer log begins anew.
+        stop: set by another thread, it ends the job.
+    """
+
+    environment: Mapping[str, str] | None = None
+    folder: Path | None = None
+    log: Path | None = None
+    log_bytes: int = 16 << 20
+    stop: threading.Event | None = None
+
+
+def run_job(
+    request: Request, out: Path, limits: Limits, on_progress: Callable[[Progress], None], around: Surroundings | None = None
+) -> Path:
     """Runs one job and moves its files to `out` when it is done.
 
     The child writes into a folder beside `out`, so `out` is complete or untouched: also when either process is killed.
 
     Raises:
         ArgosyError: what the child reported, or how it died.
+        Stopped: `around.stop` was set; no process of the job is left.
     """
     _check_empty(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        _attend(msgspec.structs.replace(request, out=str(staging)), limits, on_progress)
+        _attend(msgspec.structs.replace(request, out=str(staging)), limits, on_progress, around or Surroundings())
     except GoalsNotMet:
         staging.rename(out)
         raise
@@ -54,23 +85,53 @@ def _check_empty(out: Path) -> None:
         raise Conflict(f"folder {out} holds files already: name a new or an empty folder for the result")
 
 
-def _attend(request: Request, limits: Limits, on_progress: Callable[[Progress], None]) -> None:
-    with tempfile.TemporaryFile() as log:
+def _attend(request: Request, limits: Limits, on_progress: Callable[[Progress], None], around: Surroundings) -> None:
+    with _log_file(around.log) as log:
         reader, writer = os.pipe()
         with os.fdopen(reader, "rb", buffering=0) as replies:
-            process = _start(writer, log.fileno(), request, limits)
+            process = _start(writer, log.fileno(), request, limits, around)
             try:
-                end = _last_reply(replies.fileno(), time.monotonic() + limits.wall_s, on_progress)
+                end = _last_reply(replies.fileno(), time.monotonic() + limits.wall_s, on_progress, lambda: _pulse(log, around))
+            except BaseException:
+                _kill(process)
+                raise
             finally:
                 _end(process)
         if not isinstance(end, Finished):
             raise _as_error(end, process.returncode, request, limits, _last_line(log.fileno()))
 
 
-def _start(writer: int, log: int, request: Request, limits: Limits) -> subprocess.Popen[bytes]:
+@contextmanager
+def _log_file(path: Path | None) -> Iterator[BinaryIO]:
+    """Opened to append: what is written after a truncation lands at the beginning."""
+    if path is None:
+        with tempfile.TemporaryFile() as log:
+            yield log
+    else:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "r+b", buffering=0) as log:
+            yield log
+
+
+def _pulse(log: BinaryIO, around: Surroundings) -> None:
+    if around.stop is not None and around.stop.is_set():
+        raise Stopped("the job was stopped")
+    if os.fstat(log.fileno()).st_size > around.log_bytes:
+        os.ftruncate(log.fileno(), 0)
+
+
+def _start(writer: int, log: int, request: Request, limits: Limits, around: Surroundings) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", "-m", "argosy_controller.pipeline.job", str(writer)]
     try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=(writer,), start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            pass_fds=(writer,),
+            start_new_session=True,
+            env=None if around.environment is None else dict(around.environment),
+            cwd=around.folder,
+        )
     finally:
         os.close(writer)
     assert process.stdin is not None
@@ -79,9 +140,9 @@ def _start(writer: int, log: int, request: Request, limits: Limits) -> subproces
     return process
 
 
-def _last_reply(fd: int, deadline: float, on_progress: Callable[[Progress], None]) -> Finished | Failed | None:
+def _last_reply(fd: int, deadline: float, on_progress: Callable[[Progress], None], pulse: Callable[[], None]) -> Finished | Failed | None:
     """The reply that ends the job; None when the child went silent for good without one."""
-    for line in _lines(fd, deadline):
+    for line in _lines(fd, deadline, pulse):
         try:
             reply: Reply = msgspec.json.decode(line, type=Reply)
         except msgspec.DecodeError:
@@ -92,16 +153,25 @@ def _last_reply(fd: int, deadline: float, on_progress: Callable[[Progress], None
     return None
 
 
-def _lines(fd: int, deadline: float) -> Iterator[bytes]:
+def _lines(fd: int, deadline: float, pulse: Callable[[], None]) -> Iterator[bytes]:
     pending = b""
     with selectors.DefaultSelector() as selector:
         selector.register(fd, selectors.EVENT_READ)
-        while selector.select(max(0.0, deadline - time.monotonic())):
+        while (left := deadline - time.monotonic()) > 0:
+            pulse()
+            if not selector.select(min(left, _PULSE_S)):
+                continue
             chunk = os.read(fd, 65536)
             *complete, pending = (pending + chunk).split(b"\n")
             yield from complete
             if not chunk or len(pending) > _LONGEST_LINE:
                 return
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends a child that is not wanted any more, with its whole group."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -111,8 +181,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         pass
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         process.wait()
 
 

@@ -27,3 +27,5 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 BUILD_LIMITS = Limits(memory_bytes=0, cpu_s=0, wall_s=6 * 3600)
 #: An import opens a file that may be hostile.
 IMPORT_LIMITS = Limits(memory_bytes=6 * _GIB, cpu_s=300, wall_s=300)
+#: A build on the controller runs beside what the fleet hangs on: its memory is bounded too.
+CONTROLLER_BUILD_LIMITS = Limits(memory_bytes=16 * _GIB, cpu_s=0, wall_s=6 * 3600)

@@ -52,7 +52,7 @@ class Memory:
     def first(self, task: Task, data: Data, seed: int, untrained: nn.Module) -> str:
         """The key of the model after its first training."""
         hyperparameters = msgspec.json.encode(task.hyperparameters(), order="sorted").decode()
-        return _digest(self.base, hyperparameters, task.metric, *task.outputs, self._fingerprint(data), str(seed), state_digest(untrained))
+        return _digest(self.base, hyperparameters, *task.outputs, self._fingerprint(data), str(seed), state_digest(untrained))
 
     def after(self, key: str, step: recipes.Step, seed: int) -> str:
         """The key of the model that a pass makes of the model with this key."""
