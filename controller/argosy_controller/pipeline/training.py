@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import ceil
 
 import numpy as np
@@ -19,6 +21,20 @@ from argosy_controller.pipeline.task import Split, Task, blaming
 Loss = Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor]
 #: Called with the student, the steps done and the steps in all, after each step of the optimiser.
 AfterStep = Callable[[nn.Module, int, int], None]
+
+#: Called with a model in training after each epoch; it leaves the model as it is, and may raise to end the training.
+Onlooker = Callable[[nn.Module], None]
+_onlooker: ContextVar[Onlooker | None] = ContextVar("onlooker", default=None)
+
+
+@contextmanager
+def looked_on(onlooker: Onlooker) -> Iterator[None]:
+    """Within this, every training has an onlooker: a search ends by it what is hopeless, whichever pass trains."""
+    token = _onlooker.set(onlooker)
+    try:
+        yield
+    finally:
+        _onlooker.reset(token)
 
 
 def fit(
@@ -69,6 +85,8 @@ def fit(
             if after_step is not None:
                 after_step(student, done, steps)
         on_epoch(epoch + 1, training.epochs)
+        if (onlooker := _onlooker.get()) is not None:
+            onlooker(student)
     return student.eval()
 
 
