@@ -28,8 +28,9 @@ from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.remembering import Memory
 from argosy_controller.pipeline.report import Step
 from argosy_controller.pipeline.sizes import macs, not_zero, parameters
+from argosy_controller.pipeline.sources.graphs import Graph
 from argosy_controller.pipeline.spelling import first_line
-from argosy_controller.pipeline.task import Data, Task, blaming
+from argosy_controller.pipeline.task import Data, Task, task_model
 from argosy_controller.pipeline.training import fit
 
 
@@ -48,11 +49,19 @@ class Compressed:
 
 
 def compressed(
-    steps: tuple[recipes.Step, ...], task: Task, data: Data, seed: int, folder: Path, tell: Tell, memory: Memory | None = None
+    steps: tuple[recipes.Step, ...],
+    task: Task,
+    data: Data,
+    seed: int,
+    folder: Path,
+    tell: Tell,
+    memory: Memory | None = None,
+    given: nn.Module | None = None,
 ) -> Compressed:
     """Trains the task's model and applies the passes in order.
 
     Args:
+        given: a trained model, in evaluation mode; nothing is trained before the passes.
         seed: of the training; pass number i (from 1) gets seed + i.
         folder: of the recipe.
         memory: of what was computed before; None computes everything.
@@ -60,11 +69,15 @@ def compressed(
     Raises:
         InvalidInput: the task's code raised, the model has weights that are not finite, or a pass does not apply.
     """
-    model = untrained(task, seed)
+    model = given if given is not None else untrained(task, seed)
     key = memory.first(task, data, seed, model) if memory else ""
-    first = _Link(key, "train", False, lambda: fit(model, task, data.train, task.training, seed=seed, on_epoch=_teller(tell, "train")))
-    original, seconds = _made(first, model, data, seed, tell, memory)
-    told = [_step("train", task.training, original, data, seconds)]
+    if given is not None:
+        _check_finite(given, "the given model")
+        original, told = given, [_step("given", Config(), given, data, 0.0)]
+    else:
+        first = _Link(key, "train", False, lambda: fit(model, task, data.train, task.training, seed=seed, on_epoch=_teller(tell, "train")))
+        original, seconds = _made(first, model, data, seed, tell, memory)
+        told = [_step("train", task.training, original, data, seconds)]
     current = original
     for number, step in enumerate(steps, start=1):
         key = memory.after(key, step, seed + number) if memory else ""
@@ -112,10 +125,7 @@ def _seed_all(seed: int) -> None:
 def untrained(task: Task, seed: int) -> nn.Module:
     """The task's model before its first training."""
     _seed_all(seed)
-    with blaming(f"model() of task {task.name!r} failed"):
-        model = task.model(seed)
-    if not isinstance(model, nn.Module):
-        raise InvalidInput(f"model() of task {task.name!r} must return a torch.nn.Module, not {type(model).__name__}")
+    model = task_model(task, seed)
     _check_finite(model, f"the model of task {task.name!r}")
     return model
 
@@ -131,6 +141,11 @@ def _teller(tell: Tell, stage: str) -> Callable[[int, int], None]:
 
 def _applied(step: recipes.Step, model: nn.Module, ctx: Context) -> nn.Module:
     ctx.on_step(0, 1)
+    if isinstance(model, Graph):
+        raise InvalidInput(
+            f"pass {step.use} needs a model with layers, and this one came as a graph: use variants that quantise it, "
+            "or write model() in the task and give weights that fit it"
+        )
     try:
         result = PASSES[step.use].apply(model, step.config, ctx)
     except ArgosyError:

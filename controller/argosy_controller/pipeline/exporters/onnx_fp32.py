@@ -22,10 +22,15 @@ class OnnxFp32(Exporter[Config]):
     precision = "fp32"
 
     def export(self, source: Source, path: Path, config: Config) -> None:
-        """Writes the model with the data's input names and the task's output names."""
+        """Writes the model with the data's input names and the task's output names; what came as ONNX stays as it came."""
         import onnx
         import torch
 
+        from argosy_controller.pipeline.sources.graphs import OnnxGraph
+
+        if isinstance(source.model, OnnxGraph):
+            path.write_bytes(source.model.content)
+            return
         example = source.example(2)
         program = torch.onnx.export(
             source.model,

@@ -20,11 +20,7 @@ class Graph(nn.Module):
 
 
 class OnnxGraph(Graph):
-    """An ONNX file run by onnxruntime.
-
-    Attributes:
-        content: the file's bytes; one file, no weights beside it.
-    """
+    """An ONNX file run by onnxruntime. Its bytes are the module's one buffer, so that two files are two models."""
 
     def __init__(self, content: bytes, inputs: tuple[str, ...], outputs: tuple[str, ...], name: str) -> None:
         """Opens it, and checks that it has the task's public names, in the task's order.
@@ -36,11 +32,24 @@ class OnnxGraph(Graph):
             InvalidInput: it does not open here, or has other names.
         """
         super().__init__()
-        self.content = content
+        self.register_buffer("bytes", torch.frombuffer(bytearray(content), dtype=torch.uint8))
         self._session: Any = _session(content, name)
         _check_names(name, "inputs", [one.name for one in self._session.get_inputs()], inputs)
         _check_names(name, "outputs", [one.name for one in self._session.get_outputs()], outputs)
         self._inputs, self._outputs = inputs, outputs
+
+    @property
+    def content(self) -> bytes:
+        """The file: one, with no weights beside it."""
+        return self.get_buffer("bytes").numpy().tobytes()
+
+    def weights(self) -> list[torch.Tensor]:
+        """The file's floating-point weights."""
+        import onnx
+        from onnx import numpy_helper
+
+        tensors = (numpy_helper.to_array(one) for one in onnx.load_from_string(self.content).graph.initializer)
+        return [torch.from_numpy(one.copy()) for one in tensors if one.dtype.kind == "f"]
 
     def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """As the file answers."""
