@@ -30,6 +30,14 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "factorise": [{}, {"share": 0.3}, {"share": 0.3, "convolutions": "spatial"}],
     "fold-batch-norm": [{}],
     "swap-activation": [{}, {"old": "relu", "new": "hard-swish"}],
+    "equalise-layers": [{}, {"sweeps": 1}],
+    "correct-bias": [{}, {"bits": 4, "per_channel": False}],
+    "quantise-aware": [{"epochs": 1}, {"epochs": 1, "bits": 4, "activation_bits": 32, "snap": False}],
+    "binarise": [
+        {"epochs": 1},
+        {"epochs": 1, "rounding": "stochastic", "optimiser": "sgd"},
+        {"epochs": 1, "method": "xnor-net", "activations": True, "layers": "all"},
+    ],
 }
 CASES = [(name, options) for name in PASSES for options in OPTIONS.get(name, [{}])]
 
