@@ -57,9 +57,8 @@ class Stage:
         Without `register` it needs no controller, which may be dead when it ends; `story` uploads its bundle then.
         """
         (self.folder / "bundles").mkdir(exist_ok=True)
-        line: list[str | Path] = ["build", ROOT / task, "--recipe", ROOT / recipe, "--model", SLOT, "--out", self.bundle(version)]
-        if not register:
-            line.append("--no-register")
+        line: list[str | Path] = ["build", ROOT / task, "--recipe", ROOT / recipe, "--model", SLOT]
+        line += ["--keep" if register else "--out", self.bundle(version)]
         if self.mnist:
             line += ["--mnist", self.mnist]
         self.built[version] = self._builds.submit(self.controller.command, *line, nice=0 if version == 1 else 15)

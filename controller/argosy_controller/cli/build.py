@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,61 +17,126 @@ from argosy.names import check_name
 from argosy_controller.cli.shell import Session, controller_options
 
 _PATH = click.Path(path_type=Path)
+_EXAMPLES = """\b
+Examples:
+  controller build examples/digits --recipe examples/digits/recipe.toml --seed 7
+  controller build examples/digits --recipe examples/digits/recipe.toml --out ./digits-bundle
+  controller build examples/digits --recipe examples/digits/recipe.toml --on-controller"""
 
 
-@click.command(epilog="\b\nExample:\n  controller build examples/digits --recipe examples/digits/recipe.toml --seed 7")
+@dataclass(frozen=True)
+class Wish:
+    """What is to be built, as it was asked for."""
+
+    task: Path
+    recipe: Path
+    model: str | None
+    settings: dict[str, str]
+    seed: int
+    cached: bool
+
+
+@click.command(epilog=_EXAMPLES)
 @click.argument("task", type=_PATH)
 @click.option("--recipe", type=_PATH, required=True, metavar="FILE", help="Passes, variants and goals (TOML).")
-@click.option("--out", type=_PATH, metavar="DIR", help="Keep the bundle here (a new or empty folder).")
-@click.option("--model", metavar="NAME", help="Register under this name instead of the task's own.")
+@click.option("--out", type=_PATH, metavar="DIR", help="Register nothing, write report and variants here; no controller is needed.")
+@click.option("--keep", type=_PATH, metavar="DIR", help="Register the version, and keep report and variants here as well.")
+@click.option("--on-controller", is_flag=True, help="Upload task and recipe, and have the controller build it; needs role admin.")
+@click.option("--detach", is_flag=True, help="With --on-controller: do not wait for the end.")
+@click.option("--model", metavar="NAME", help="Build under this name instead of the task's own.")
 @click.option(
     "--mnist", type=_PATH, metavar="DIR", help="Folder with the full MNIST, for tasks that can use it; the same as --set mnist=DIR."
 )
 @click.option("--set", "settings", multiple=True, metavar="K=V", help="A setting of the task; repeatable.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 @click.option("--publisher-key", metavar="FILE|URI", help="Sign with this key here, instead of the controller's (lab mode).")
-@click.option("--no-register", is_flag=True, help="Only make the bundle in --out; no controller is needed.")
+@click.option("--no-cache", is_flag=True, help="Compute everything again, also what lies in ARGOSY_CACHE (else ~/.cache/argosy).")
+@click.option("--no-register", is_flag=True, hidden=True)
 @controller_options
 def build(
     session: Session,
     task: Path,
     recipe: Path,
     out: Path | None,
+    keep: Path | None,
+    on_controller: bool,
+    detach: bool,
     model: str | None,
     mnist: Path | None,
     settings: tuple[str, ...],
     seed: int,
     publisher_key: str | None,
+    no_cache: bool,
     no_register: bool,
 ) -> None:
     """Build a model's variants from a task, and register them as a version.
 
-    The task's model is trained or loaded, compressed, converted and measured as the recipe says.
+    The task's model is trained or loaded, compressed, converted and measured as the recipe says; with --out nothing is
+    registered. What was computed before from the same inputs is not computed again.
+
+    With --on-controller the task's Python runs as the controller's own user; paths in settings are of that machine.
 
     A goal of the recipe that is not met stops it with a table that says which and by how much (exit code 10).
     """
-    from argosy_controller.cli.models import draw_version
-    from argosy_controller.cli.progress import following
-    from argosy_controller.cli.publish import described, publish
-    from argosy_controller.pipeline.build import run_build
-
-    if no_register and out is None:
-        raise InvalidInput("--no-register needs --out: name the folder in which the bundle is kept")
+    _check_together(out, keep, on_controller, detach, publisher_key, no_register)
     if model is not None:
         check_name("model", model)
-    values = _settings(settings, mnist)
-    with _folder(out) as folder:
-        if no_register:
-            with following(f"build {task.name}") as on_progress:
-                made = described(run_build(task, recipe, folder, model, values, seed, on_progress))
-            return session.show(made, lambda console: console.print(f"The bundle lies in {folder}"))
-        # Found first: a build of minutes must not end with "no controller runs".
-        with session.client() as client:
-            client.get("/status")
-            with following(f"build {task.name}") as on_progress:
-                bundle = run_build(task, recipe, folder, model, values, seed, on_progress)
-            version = publish(client, bundle, publisher_key)
+    wish = Wish(task, recipe, model, _settings(settings, mnist), seed, not no_cache)
+    if on_controller:
+        return _queue(session, wish, detach)
+    if out is not None:
+        return _only_build(session, wish, out)
+    return _register(session, wish, keep, publisher_key)
+
+
+def _check_together(out: Path | None, keep: Path | None, remote: bool, detach: bool, key: str | None, no_register: bool) -> None:
+    if no_register and out is None:
+        raise InvalidInput("--no-register needs --out: name the folder in which the bundle is kept")
+    if out is not None and (keep is not None or key is not None):
+        raise InvalidInput("--out registers nothing, so it goes neither with --keep nor with --publisher-key: use --keep to do both")
+    if remote and (out is not None or keep is not None or key is not None):
+        raise InvalidInput(
+            "--on-controller builds elsewhere: fetch what it made with 'controller builds fetch', which takes --publisher-key"
+        )
+    if detach and not remote:
+        raise InvalidInput("--detach goes with --on-controller only")
+
+
+def _only_build(session: Session, wish: Wish, out: Path) -> None:
+    from argosy_controller.cli.publish import described
+
+    made = described(_built(wish, out))
+    session.show(made, lambda console: console.print(f"Report and variants lie in {out}"))
+
+
+def _register(session: Session, wish: Wish, keep: Path | None, publisher_key: str | None) -> None:
+    from argosy_controller.cli.models import draw_version
+    from argosy_controller.cli.publish import publish
+
+    # Found first: a build of minutes must not end with "no controller runs".
+    with _folder(keep) as folder, session.client() as client:
+        client.get("/status")
+        version = publish(client, _built(wish, folder), publisher_key)
     session.show(version, lambda console: draw_version(console, version))
+
+
+def _built(wish: Wish, folder: Path) -> Path:
+    from argosy_controller.cli.progress import following
+    from argosy_controller.pipeline.build import run_build
+    from argosy_controller.pipeline.cache import default_folder
+
+    cache = default_folder(os.environ) if wish.cached else None
+    with following(f"build {wish.task.name}") as on_progress:
+        return run_build(wish.task, wish.recipe, folder, wish.model, wish.settings, wish.seed, on_progress, cache=cache)
+
+
+def _queue(session: Session, wish: Wish, detach: bool) -> None:
+    from argosy_controller.cli.builds import draw_build, follow
+    from argosy_controller.cli.remote_build import send
+
+    queued: dict[str, Any] = send(session, wish)
+    made = queued if detach else follow(session, queued["build"])
+    session.show(made, lambda console: draw_build(console, made))
 
 
 def _settings(settings: tuple[str, ...], mnist: Path | None) -> dict[str, str]:
@@ -84,9 +152,9 @@ def _settings(settings: tuple[str, ...], mnist: Path | None) -> dict[str, str]:
 
 
 @contextmanager
-def _folder(out: Path | None) -> Iterator[Path]:
-    if out is not None:
-        yield out
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        yield keep
         return
     with tempfile.TemporaryDirectory(prefix="argosy-build-") as temporary:
         yield Path(temporary) / "bundle"
