@@ -48,7 +48,7 @@ def k_means(values: torch.Tensor, count: int, iterations: int) -> tuple[torch.Te
         Centroids in rising order, and the index of each value's centroid (n,).
     """
     exact = values.double()
-    distinct = exact.unique()
+    distinct = torch.unique(exact)
     if len(distinct) <= count:
         return distinct.to(values.dtype), torch.searchsorted(distinct, exact)
     centroids = torch.linspace(float(distinct[0]), float(distinct[-1]), count, dtype=torch.float64)
@@ -60,7 +60,7 @@ def k_means(values: torch.Tensor, count: int, iterations: int) -> tuple[torch.Te
         before, index = index, _nearest(exact, centroids)
         if torch.equal(before, index):
             break
-    used, index = index.unique(return_inverse=True)
+    used, index = torch.unique(index, return_inverse=True)
     return centroids[used].to(values.dtype), index
 
 

@@ -50,6 +50,6 @@ def _check(model: nn.Module, ctx: Context) -> None:
         raise InvalidInput(f"gradients of task {ctx.task.name!r} are not finite: look at the data, or train the model again")
 
 
-def gradient(parameter: nn.Parameter) -> torch.Tensor:
+def gradient(parameter: torch.Tensor) -> torch.Tensor:
     """A parameter's gradient in double precision; zeros where the loss does not depend on it."""
     return torch.zeros_like(parameter, dtype=torch.float64) if parameter.grad is None else parameter.grad.double()

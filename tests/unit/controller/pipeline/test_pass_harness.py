@@ -14,7 +14,14 @@ from argosy_controller.pipeline.passes.interface import Config, Context
 from argosy_controller.pipeline.training import forward
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
-    "prune-channels": [{}, {"share": 0.0}, {"share": 0.5, "multiple_of": 1}],
+    "prune-channels": [
+        {},
+        {"share": 0.0},
+        {"share": 0.5, "multiple_of": 1},
+        {"macs_share": 0.5, "multiple_of": 1, "importance": "taylor", "scope": "model", "rounds": 2, "epochs": 1},
+        {"importance": "thinet"},
+        {"importance": "thinet", "scope": "model", "layers": {"0": 0.25}, "multiple_of": 2},
+    ],
     "prune-magnitude": [
         {},
         {"share": 0.9, "scope": "model"},
