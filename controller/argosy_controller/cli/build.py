@@ -34,6 +34,8 @@ class Wish:
     settings: dict[str, str]
     seed: int
     cached: bool
+    trained: Path | None = None
+    trust_pickle: bool = False
 
 
 @click.command(epilog=_EXAMPLES)
@@ -47,6 +49,10 @@ class Wish:
 @click.option(
     "--mnist", type=_PATH, metavar="DIR", help="Folder with the full MNIST, for tasks that can use it; the same as --set mnist=DIR."
 )
+@click.option(
+    "--from", "trained", type=_PATH, metavar="FILE", help="A trained model in place of training: safetensors, .pt2, TorchScript, ONNX."
+)
+@click.option("--trust-pickle", is_flag=True, help="Open --from also if it is a Python pickle (.pth), which can run any code.")
 @click.option("--set", "settings", multiple=True, metavar="K=V", help="A setting of the task; repeatable.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 @click.option("--publisher-key", metavar="FILE|URI", help="Sign with this key here, instead of the controller's (lab mode).")
@@ -63,6 +69,8 @@ def build(
     detach: bool,
     model: str | None,
     mnist: Path | None,
+    trained: Path | None,
+    trust_pickle: bool,
     settings: tuple[str, ...],
     seed: int,
     publisher_key: str | None,
@@ -81,7 +89,9 @@ def build(
     _check_together(out, keep, on_controller, detach, publisher_key, no_register)
     if model is not None:
         check_name("model", model)
-    wish = Wish(task, recipe, model, _settings(settings, mnist), seed, not no_cache)
+    wish = Wish(task, recipe, model, _settings(settings, mnist), seed, not no_cache, trained, trust_pickle)
+    if trained is not None and on_controller:
+        raise InvalidInput("--from goes not with --on-controller: put the weights into the task's folder and load them in model()")
     if on_controller:
         return _queue(session, wish, detach)
     if out is not None:
@@ -127,7 +137,18 @@ def _built(wish: Wish, folder: Path) -> Path:
 
     cache = default_folder(os.environ) if wish.cached else None
     with following(f"build {wish.task.name}") as on_progress:
-        return run_build(wish.task, wish.recipe, folder, wish.model, wish.settings, wish.seed, on_progress, cache=cache)
+        return run_build(
+            wish.task,
+            wish.recipe,
+            folder,
+            wish.model,
+            wish.settings,
+            wish.seed,
+            on_progress,
+            cache=cache,
+            trained=wish.trained,
+            trust_pickle=wish.trust_pickle,
+        )
 
 
 def _queue(session: Session, wish: Wish, detach: bool) -> None:

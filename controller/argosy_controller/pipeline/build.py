@@ -21,6 +21,8 @@ def run_build(
     limits: Limits = BUILD_LIMITS,
     cache: Path | None = None,
     around: Surroundings | None = None,
+    trained: Path | None = None,
+    trust_pickle: bool = False,
 ) -> Path:
     """Trains or loads, compresses, converts and measures a task's model.
 
@@ -35,6 +37,8 @@ def run_build(
         limits: of the child process.
         around: environment, folder and log of the child process; None shares the caller's.
         cache: folder of results that were computed before; None computes everything (argosy_controller.pipeline.cache).
+        trained: file with a trained model: safetensors, .pt2, TorchScript or ONNX; None trains the task's model.
+        trust_pickle: open `trained` even if it is a Python pickle, which can run any code.
 
     Returns:
         `out`: report.json, and variants/NAME/ with card.json, model, probes.npz.
@@ -53,5 +57,7 @@ def run_build(
         settings=dict(settings),
         seed=seed,
         cache=str(cache.absolute()) if cache else "",
+        trained=str(trained.absolute()) if trained else "",
+        trust_pickle=trust_pickle,
     )
     return run_job(request, out, limits, on_progress, around)

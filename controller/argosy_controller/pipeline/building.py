@@ -7,21 +7,23 @@ import tempfile
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from argosy.errors import GoalsNotMet
 from argosy.names import check_name
 from argosy_controller.pipeline.compressing import Compressed, compressed, untrained
 from argosy_controller.pipeline.exporters.interface import Source
-from argosy_controller.pipeline.goals import Judgement, judge, require
-from argosy_controller.pipeline.intervals import METHOD
+from argosy_controller.pipeline.goals import Judgement, check_goals, judge, require
 from argosy_controller.pipeline.lineage import fingerprint, machine, packages, sha256_file, spelled
-from argosy_controller.pipeline.measuring import measured_variant
+from argosy_controller.pipeline.measuring import before_passes, measured_variant
 from argosy_controller.pipeline.messages import BuildRequest, Tell
 from argosy_controller.pipeline.recipe import Recipe, read_recipe
-from argosy_controller.pipeline.remembering import remembering, take_bundle
+from argosy_controller.pipeline.remembering import Memory, remembering, take_bundle
 from argosy_controller.pipeline.report import Report, write_report
-from argosy_controller.pipeline.task import TASK_FILE, Data, checked_data, load_task
-from argosy_controller.pipeline.variants import VARIANTS_FOLDER, Measured, row, write_variant
+from argosy_controller.pipeline.sources.opening import open_trained
+from argosy_controller.pipeline.standard import Standard
+from argosy_controller.pipeline.task import TASK_FILE, Data, Task, checked_data, load_task
+from argosy_controller.pipeline.variants import VARIANTS_FOLDER, Measured, row, timed, write_variant
 
 #: One thread trains small models about as fast as several, and leaves the machine usable.
 THREADS = 1
@@ -38,21 +40,37 @@ def build(request: BuildRequest, tell: Tell) -> None:
     recipe = read_recipe(Path(request.recipe))
     task = load_task(Path(request.task), request.settings)
     task.set_hyperparameters(recipe.hyperparameters)
+    for one in recipe.variants:
+        check_goals(one.goals, task.judged_by)
     model_name = check_name("model", request.model or task.name)
     tell("data", 0, 1)
     data = checked_data(task, request.seed)
     tell("data", 1, 1)
     memory = remembering(request, task, THREADS)
-    key = memory.whole(request, model_name, recipe, memory.first(task, data, request.seed, untrained(task, request.seed))) if memory else ""
+    given = _given(request, task, data)
+    key = _key(memory, request, model_name, recipe, task, data, given) if memory else ""
     if memory and take_bundle(memory, key, Path(request.out)):
         return tell("everything, from the cache", 1, 1)
-    made = compressed(recipe.steps, task, data, request.seed, Path(request.recipe).parent, tell, memory)
+    made = compressed(recipe.steps, task, data, request.seed, Path(request.recipe).parent, tell, memory, given)
     with tempfile.TemporaryDirectory() as scratch:
         source = Source(made.model, task.outputs, data.calibrating, data.judging, task, Path(scratch))
-        found = [measured_variant(one, source, task, data, tell) for one in recipe.variants]
-        _finish(request, recipe, model_name, found, _lineage(request, recipe, data), made)
+        before = before_passes(made.original, task, data.test)
+        found = timed([measured_variant(one, source, task, data, before, tell) for one in recipe.variants])
+        _finish(request, recipe, model_name, found, _lineage(request, recipe, data), made, Standard(task.judged_by, before.accuracy))
     if memory:
         memory.cache.keep_folder(key, Path(request.out))
+
+
+def _given(request: BuildRequest, task: Task, data: Data) -> nn.Module | None:
+    """The trained model that came as a file."""
+    if not request.trained:
+        return None
+    return open_trained(Path(request.trained), task, data, request.seed, trust_pickle=request.trust_pickle)
+
+
+def _key(memory: Memory, request: BuildRequest, model: str, recipe: Recipe, task: Task, data: Data, given: nn.Module | None) -> str:
+    start = given if given is not None else untrained(task, request.seed)
+    return memory.whole(request, model, recipe, memory.first(task, data, request.seed, start, given=given is not None))
 
 
 def _lineage(request: BuildRequest, recipe: Recipe, data: Data) -> dict[str, str]:
@@ -62,6 +80,7 @@ def _lineage(request: BuildRequest, recipe: Recipe, data: Data) -> dict[str, str
         "task_sha256": sha256_file(Path(request.task) / TASK_FILE),
         "recipe": Path(request.recipe).name,
         "recipe_sha256": sha256_file(Path(request.recipe)),
+        **({"trained": f"{Path(request.trained).name} {sha256_file(Path(request.trained))}"} if request.trained else {}),
         "passes": spelled(recipe.steps),
         "settings": ", ".join(f"{key}={_portable(value)}" for key, value in sorted(request.settings.items())),
         "seed": str(request.seed),
@@ -76,26 +95,26 @@ def _portable(value: str) -> str:
     return Path(value).name if "/" in value else value
 
 
-def _finish(request: BuildRequest, recipe: Recipe, model: str, found: list[Measured], lineage: dict[str, str], made: Compressed) -> None:
+def _finish(
+    request: BuildRequest, recipe: Recipe, model: str, found: list[Measured], lineage: dict[str, str], made: Compressed, standard: Standard
+) -> None:
     out = Path(request.out)
     cards = [write_variant(out, model, one, (), lineage) for one in found]
-    judged = [
-        judgement
-        for one, wish in zip(found, recipe.variants, strict=True)
-        for judgement in judge(one.name, wish.goals, one.accuracy, one.length)
-    ]
+    wishes = {one.name: one.goals for one in recipe.variants}
+    judgements = [one for each in found for one in judge(each.name, wishes[each.name], standard.figures(each, made.steps[-1]))]
     report = Report(
         kind="build",
         model=model,
         summary=recipe.summary,
-        variants=[row(card, one.notes) for card, one in zip(cards, found, strict=True)],
-        goals=judged,
-        interval=METHOD,
+        variants=[row(card, one) for card, one in zip(cards, found, strict=True)],
+        goals=judgements,
+        interval=standard.interval,
+        baseline=standard.baseline(made.steps[0]),
         steps=list(made.steps),
         lineage=lineage,
     )
     write_report(out, report)
-    _require(judged, out)
+    _require(judgements, out)
 
 
 def _require(judged: list[Judgement], out: Path) -> None:

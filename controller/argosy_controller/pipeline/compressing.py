@@ -70,7 +70,7 @@ def compressed(
         InvalidInput: the task's code raised, the model has weights that are not finite, or a pass does not apply.
     """
     model = given if given is not None else untrained(task, seed)
-    key = memory.first(task, data, seed, model) if memory else ""
+    key = memory.first(task, data, seed, model, given=given is not None) if memory else ""
     if given is not None:
         _check_finite(given, "the given model")
         original, told = given, [_step("given", Config(), given, data, 0.0)]

@@ -43,6 +43,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
     Attributes:
         model: empty takes the task's own name.
         cache: folder of results that were computed before (argosy_controller.pipeline.cache); empty uses none.
+        trained: file with a trained model (argosy_controller.pipeline.sources); empty trains the task's.
+        trust_pickle: open that file even if it is a Python pickle.
     """
 
     task: str
@@ -52,6 +54,8 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
     settings: dict[str, str]
     seed: int
     cache: str = ""
+    trained: str = ""
+    trust_pickle: bool = False
 
 
 class ImportRequest(msgspec.Struct, frozen=True, kw_only=True, tag="import"):

@@ -49,10 +49,10 @@ class Memory:
     recipe_folder: Path
     _data: dict[int, tuple[Data, str]] = field(default_factory=dict)
 
-    def first(self, task: Task, data: Data, seed: int, untrained: nn.Module) -> str:
-        """The key of the model after its first training."""
+    def first(self, task: Task, data: Data, seed: int, untrained: nn.Module, *, given: bool = False) -> str:
+        """The key of the model after its first training; `given`: it came trained, and stays as it is."""
         hyperparameters = msgspec.json.encode(task.hyperparameters(), order="sorted").decode()
-        return _digest(self.base, hyperparameters, *task.outputs, self._fingerprint(data), str(seed), state_digest(untrained))
+        return _digest(self.base, hyperparameters, *task.outputs, self._fingerprint(data), str(seed), str(given), state_digest(untrained))
 
     def after(self, key: str, step: recipes.Step, seed: int) -> str:
         """The key of the model that a pass makes of the model with this key."""
