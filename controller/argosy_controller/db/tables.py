@@ -2,7 +2,7 @@
 
 One process writes (see app.py). Who owns which table, so that nobody opens a transaction around another's:
 registry: model, version, variant, file. enrolment: token, certificate, device (identity columns). fleet: device (state columns),
-desired, outbox, event. rollouts: rollout, rollout_device. telemetry: window. accounts: account, credential, audit.
+desired, outbox, event. rollouts: rollout, rollout_device. telemetry: window. accounts: account, credential, audit. jobs: build.
 """
 
 from __future__ import annotations
@@ -215,6 +215,37 @@ class WindowRow(SQLModel, table=True):
     latency: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     memory_bytes: int = 0
     cpu_s: float = 0.0
+
+
+class BuildRow(SQLModel, table=True):
+    """A build on the controller. `state`: queued, running, succeeded, failed, cancelled (argosy_controller.jobs.states).
+
+    `task` and `recipe` are names; the files lie in DATA/builds. `model` is the wish, then the name that was built. `stage`,
+    `done`, `total` and `stage_began` tell how far it is. `error_kind` is as in argosy.errors. `version` 0: none was registered.
+    """
+
+    __tablename__ = "build"
+    __table_args__ = {"sqlite_autoincrement": True}  # the number of a build that was forgotten is never given again
+    id: int | None = Field(default=None, primary_key=True)
+    task: str
+    recipe: str
+    model: str = ""
+    seed: int = 0
+    settings: dict[str, str] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    cached: bool = True
+    state: str = Field(default="queued", index=True)
+    reason: str = ""
+    error_kind: str = ""
+    starts: int = 0
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    stage_began: float = 0.0
+    version: int = 0
+    created: float
+    created_by: str = ""
+    started: float | None = None
+    ended: float | None = None
 
 
 class AccountRow(SQLModel, table=True):
