@@ -28,7 +28,7 @@ from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.remembering import Memory
 from argosy_controller.pipeline.report import Step
 from argosy_controller.pipeline.sizes import macs, not_zero, parameters
-from argosy_controller.pipeline.sources.graphs import Graph
+from argosy_controller.pipeline.sources.graphs import OnnxGraph
 from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.task import Data, Task, task_model
 from argosy_controller.pipeline.training import fit
@@ -141,7 +141,7 @@ def _teller(tell: Tell, stage: str) -> Callable[[int, int], None]:
 
 def _applied(step: recipes.Step, model: nn.Module, ctx: Context) -> nn.Module:
     ctx.on_step(0, 1)
-    if isinstance(model, Graph):
+    if isinstance(model, OnnxGraph):
         raise InvalidInput(
             f"pass {step.use} needs a model with layers, and this one came as a graph: use variants that quantise it, "
             "or write model() in the task and give weights that fit it"

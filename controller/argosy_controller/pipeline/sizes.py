@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from argosy_controller.pipeline.sources.graphs import OnnxGraph
 from argosy_controller.pipeline.training import forward
 
 
 def parameters(model: nn.Module) -> int:
     """All weights and biases."""
-    return sum(one.numel() for one in model.parameters())
+    return sum(one.numel() for one in _weights(model))
 
 
 def not_zero(model: nn.Module) -> int:
     """Weights and biases that are not 0."""
-    return sum(int(one.count_nonzero()) for one in model.parameters())
+    return sum(int(one.count_nonzero()) for one in _weights(model))
+
+
+def _weights(model: nn.Module) -> Iterable[torch.Tensor]:
+    return model.weights() if isinstance(model, OnnxGraph) else model.parameters()
 
 
 def macs(model: nn.Module, example: tuple[torch.Tensor, ...]) -> dict[str, int]:

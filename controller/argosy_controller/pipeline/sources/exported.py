@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch.export import ExportedProgram
 
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.spelling import first_line
@@ -46,8 +46,8 @@ _SIZE_SYNTAX = (
 _LONGEST_SIZE = 10_000
 
 
-def read_exported(path: Path) -> nn.Module:
-    """The program of an archive as a module.
+def read_exported(path: Path) -> ExportedProgram:
+    """The program of an archive.
 
     Raises:
         InvalidInput: it is damaged, or holds anything but a graph of tensor operators and its tensors.
@@ -55,7 +55,7 @@ def read_exported(path: Path) -> nn.Module:
     clean = _cleaned(path)
     logging.getLogger("torch.export").setLevel(logging.ERROR)
     try:
-        return torch.export.load(clean).module()
+        return torch.export.load(clean)
     except Exception as error:  # the reader raises what it likes
         raise InvalidInput(f"{path.name} cannot be read as a torch.export archive: {type(error).__name__}: {first_line(error)}") from error
 

@@ -1,4 +1,4 @@
-"""Models without layers of their own: an ONNX graph, or one that torch exported. Passes cannot change them; exporters can."""
+"""Models without layers of their own: ONNX graphs. Passes cannot change them; exporters can."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ from torch import nn
 from argosy.errors import InvalidInput
 
 
-class Graph(nn.Module):
-    """A model that runs as it is. It stands where a network of layers stands, so that one path serves both."""
+class OnnxGraph(nn.Module):
+    """An ONNX file run by onnxruntime, standing where a network of layers stands, so that one path serves both.
 
-    def train(self, mode: bool = True) -> Graph:
-        """A graph has one mode only: the one in which it was made."""
-        del mode
-        return self
-
-
-class OnnxGraph(Graph):
-    """An ONNX file run by onnxruntime. Its bytes are the module's one buffer, so that two files are two models."""
+    Its bytes are the module's one buffer, so that two files are two models.
+    """
 
     def __init__(self, content: bytes, inputs: tuple[str, ...], outputs: tuple[str, ...], name: str) -> None:
         """Opens it, and checks that it has the task's public names, in the task's order.
@@ -59,18 +53,6 @@ class OnnxGraph(Graph):
     def __deepcopy__(self, memo: dict[int, object]) -> OnnxGraph:
         """Itself: nothing about it can change, and a session cannot be copied."""
         return self
-
-
-class ExportedGraph(Graph):
-    """What `torch.export` wrote."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, *inputs: torch.Tensor) -> Any:
-        """As the exported program."""
-        return self.module(*inputs)
 
 
 def _session(content: bytes, name: str) -> Any:

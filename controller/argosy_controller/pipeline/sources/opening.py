@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
+from torch.export import ExportedProgram
 
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.formats import prepared_onnx
 from argosy_controller.pipeline.sources.checkpoints import read_safetensors, read_trusted_pickle, with_weights
 from argosy_controller.pipeline.sources.exported import read_exported
-from argosy_controller.pipeline.sources.graphs import ExportedGraph, OnnxGraph
+from argosy_controller.pipeline.sources.graphs import OnnxGraph
 from argosy_controller.pipeline.sources.kinds import Kind, kind_of
 from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.task import Data, Task, task_model
 
-#: The newest opset that torch's older exporter writes; it alone takes TorchScript.
-_SCRIPT_OPSET = 17
+#: By exporter: the one that devices' runtimes know, and the newest that torch's older exporter writes.
+_OPSET = {True: 20, False: 17}
 
 
 def open_trained(path: Path, task: Task, data: Data, seed: int, *, trust_pickle: bool = False) -> nn.Module:
@@ -45,14 +48,19 @@ def open_trained(path: Path, task: Task, data: Data, seed: int, *, trust_pickle:
     if kind is Kind.ONNX:
         return _onnx(path, path.name, task, data)
     if kind is Kind.SAFETENSORS:
-        return with_weights(task_model(task, seed), read_safetensors(path), path.name).eval()
+        return _with_weights(task, seed, read_safetensors(path), path)
     if kind is Kind.PICKLE:
         found = read_trusted_pickle(path)
-        return found.eval() if isinstance(found, nn.Module) else with_weights(task_model(task, seed), found, path.name).eval()
-    module = read_exported(path) if kind is Kind.EXPORTED else _script(path)
-    if task.has_model:
-        return with_weights(task_model(task, seed), module.state_dict(), path.name).eval()
-    return ExportedGraph(module) if kind is Kind.EXPORTED else _onnx_of_script(module, path, task, data)
+        return found.eval() if isinstance(found, nn.Module) else _with_weights(task, seed, found, path)
+    if kind is Kind.EXPORTED:
+        program = read_exported(path)
+        return _with_weights(task, seed, program.state_dict, path) if task.has_model else _converted(program, True, path, task, data)
+    script = _script(path)
+    return _with_weights(task, seed, script.state_dict(), path) if task.has_model else _converted(script, False, path, task, data)
+
+
+def _with_weights(task: Task, seed: int, weights: Mapping[str, torch.Tensor], path: Path) -> nn.Module:
+    return with_weights(task_model(task, seed), weights, path.name).eval()
 
 
 def _script(path: Path) -> nn.Module:
@@ -74,22 +82,26 @@ def _onnx(path: Path, name: str, task: Task, data: Data) -> OnnxGraph:
         return OnnxGraph(prepared.read_bytes(), tuple(data.train.inputs), task.outputs, name)
 
 
-def _onnx_of_script(module: nn.Module, path: Path, task: Task, data: Data) -> OnnxGraph:
+def _converted(given: nn.Module | ExportedProgram, dynamo: bool, path: Path, task: Task, data: Data) -> OnnxGraph:
+    """A graph of torch's as an ONNX graph. Only torch's older exporter (`dynamo=False`) takes TorchScript."""
     names = list(data.train.inputs)
     example = tuple(torch.from_numpy(one[:2].copy()) for one in data.train.inputs.values())
+    free: dict[str, Any] = {} if dynamo else {"dynamic_axes": {name: {0: "batch"} for name in (*names, *task.outputs)}}
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        file = Path(scratch) / "script.onnx"
+        file = Path(scratch) / "model.onnx"
         try:
             torch.onnx.export(
-                module,
+                given,
                 example,
                 file,
-                dynamo=False,
-                opset_version=_SCRIPT_OPSET,
+                dynamo=dynamo,
+                opset_version=_OPSET[dynamo],
                 input_names=names,
                 output_names=list(task.outputs),
-                dynamic_axes={name: {0: "batch"} for name in (*names, *task.outputs)},
+                external_data=False,
+                verbose=False,
+                **free,
             )
         except Exception as error:  # the exporter raises what it likes
             raise InvalidInput(f"{path.name} does not run on the task's data, or does not convert: {first_line(error)}") from error

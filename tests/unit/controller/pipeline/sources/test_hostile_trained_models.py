@@ -56,7 +56,7 @@ def _saved(thing: object) -> bytes:
 
 
 def test_archive_opens_at_all(archive: Path, trained: Any, images: Any) -> None:
-    assert torch.equal(read_exported(archive)(images), trained(images))
+    assert torch.equal(read_exported(archive).module()(images), trained(images))
 
 
 def test_pickled_sample_inputs_are_never_opened(archive: Path, tmp_path: Path) -> None:
