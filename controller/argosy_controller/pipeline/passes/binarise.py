@@ -12,7 +12,7 @@ from argosy_controller.pipeline.passes.interface import Context, Pass, TrainingC
 if TYPE_CHECKING:
     from torch import nn
 
-Method = Literal["binary-connect", "xnor-net"]
+Method = Literal["binary-connect", "binary-connect-stochastic", "xnor-net"]
 Layers = Literal["as-published", "all", "inner"]
 
 
@@ -20,25 +20,20 @@ class BinariseConfig(TrainingConfig, frozen=True, kw_only=True):
     """Options beside those of training; the learning rate is per weight in units of its Glorot range.
 
     Attributes:
-        method: `binary-connect` gives weights of exactly -1 and 1; `xnor-net` of -a and a, with an a for each output channel.
-        rounding: while training, `deterministic` takes the sign, `stochastic` draws 1 with probability (w + 1) / 2.
-        layers: `inner` keeps the first and the last layer float; `as-published` is `all` for binary-connect, `inner` for xnor-net.
+        method: `binary-connect` gives weights of exactly -1 and 1; so does its stochastic form, which while training draws
+            1 with probability (w + 1) / 2; `xnor-net` gives -a and a, with an a for each output channel.
+        layers: `inner` keeps the first and the last layer float; `as-published` is `inner` for xnor-net, else `all`.
         activations: what flows into binary layers becomes -1 or 1, too.
-        result: `signs` ends with the signs; `real` ends with the real weights in [-1, 1] that training kept beside
-            them: what the paper tests its stochastic form with, and nothing that fits in one bit.
+        result: `signs` ends with the signs; `real` with the real weights in [-1, 1] that training kept beside them,
+            which is what BinaryConnect tests its stochastic form with, and does not fit in one bit.
     """
 
     epochs: Annotated[int, Meta(ge=0, le=10_000, description="passes over the training data")] = 20
     learning_rate: Annotated[float, Meta(gt=0, le=10, description="the optimiser's step size at the start")] = 1e-3
     method: Annotated[Method, Meta(description="how weights become binary")] = "binary-connect"
-    rounding: Annotated[Literal["deterministic", "stochastic"], Meta(description="how training rounds weights")] = "deterministic"
     layers: Annotated[Layers, Meta(description="which layers become binary")] = "as-published"
     activations: Annotated[bool, Meta(description="binarise the inputs of binary layers, too")] = False
     result: Annotated[Literal["signs", "real"], Meta(description="which weights the result has")] = "signs"
-
-    def __post_init__(self) -> None:
-        if self.method == "xnor-net" and (self.rounding == "stochastic" or self.result == "real"):
-            raise ValueError("xnor-net has no stochastic rounding and no real result: those belong to binary-connect")
 
     @property
     def keeps_ends(self) -> bool:
@@ -78,7 +73,9 @@ class Binarise(Pass[BinariseConfig]):
                 f"pass binarise does not apply to this model: it has {len(names)} layers with weights, and none to binarise "
                 'with these options: say layers = "all"'
             )
-        student = binary.binary_copy(model, chosen, scaled=config.method == "xnor-net", stochastic=config.rounding == "stochastic")
+        student = binary.binary_copy(
+            model, chosen, scaled=config.method == "xnor-net", stochastic=config.method == "binary-connect-stochastic"
+        )
         if config.activations:
             student = sign_inputs(student, chosen)
         student = fit(student, ctx.task, ctx.data.train, config, seed=ctx.seed, on_epoch=ctx.on_step, after_step=binary.clip)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from argosy_controller.pipeline.passes.weight_layers import WeightLayer, batch_norms, weight_layers
+from argosy_controller.pipeline.passes.weight_layers import WeightLayer, batch_norms, plain_weight, weight_layers
 from argosy_controller.pipeline.task import Split
 from argosy_controller.pipeline.training import forward
 
@@ -89,7 +89,7 @@ def finish(student: nn.Module, *, real: bool) -> nn.Module:
     student.eval()
     for layer in list(_binary(student)):
         bound = _kind(layer).bound
-        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=not real)
+        plain_weight(layer, computed=not real)
         if real:
             layer.weight.data.div_(bound)
     return student

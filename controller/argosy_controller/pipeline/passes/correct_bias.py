@@ -26,7 +26,7 @@ class CorrectBiasConfig(Config, frozen=True, kw_only=True):
 
 
 class CorrectBias(Pass[CorrectBiasConfig]):
-    """Before: y = 0.9 x, to be rounded to 1.0 x; x is 2 on average. After: y = 0.9 x - 0.2; quantised: 1.0 x - 0.2.
+    """Before: y = 3 a + 0.9 b, which 2 bits make 3 a; b is 2 on average. After: y = 3 a + 0.9 b + 1.8; quantised: 3 a + 1.8.
 
     The weights stay float: only the biases change, and are right once an exporter has rounded the weights. Layers
     without a bias get one. Layer after layer, each seeing the inputs that the quantised layers before it give.

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from argosy_controller.pipeline.passes.weight_layers import WeightLayer, weight_layers
+from argosy_controller.pipeline.passes.weight_layers import WeightLayer, plain_weight, weight_layers
 
 #: How much of a range stays from one batch to the next; Jacob et al. (section 3.1) ask for a mean over many steps.
 _MEMORY = 0.99
@@ -110,7 +110,7 @@ def prepare(model: nn.Module, bits: int, activation_bits: int) -> nn.Module:
 def finish(student: nn.Module, *, snap: bool) -> nn.Module:
     """The student without any trace of grids; `snap` leaves its weights on them."""
     for layer in list(weight_layers(student).values()):
-        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=snap)
+        plain_weight(layer, computed=snap)
         _forget_input_grid(layer)
     return student
 

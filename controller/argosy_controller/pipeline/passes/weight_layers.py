@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 WeightLayer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
@@ -25,3 +26,10 @@ def replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
     parents = [(parent, name) for parent in model.modules() for name, child in parent.named_children() if child is old]
     for parent, name in parents:
         setattr(parent, name, new)
+
+
+def plain_weight(layer: WeightLayer, *, computed: bool) -> None:
+    """Ends a weight's parametrisation; `computed` leaves what it computed, else what it was computed from."""
+    parametrize.remove_parametrizations(layer, "weight", leave_parametrized=computed)
+    # Removing puts the weight last: files of layers that were never parametrised have it before the bias.
+    layer.register_parameter("bias", layer._parameters.pop("bias"))

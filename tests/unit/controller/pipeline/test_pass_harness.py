@@ -42,7 +42,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "quantise-aware": [{"epochs": 1}, {"epochs": 1, "bits": 4, "activation_bits": 32, "snap": False}],
     "binarise": [
         {"epochs": 1},
-        {"epochs": 1, "rounding": "stochastic", "optimiser": "sgd"},
+        {"epochs": 1, "method": "binary-connect-stochastic", "optimiser": "sgd"},
         {"epochs": 1, "method": "xnor-net", "activations": True, "layers": "all"},
     ],
 }

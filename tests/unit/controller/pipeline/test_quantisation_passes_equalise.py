@@ -1,0 +1,141 @@
+"""Cross-layer equalisation: hand-computed factors, the same function, and what it must not touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from argosy.errors import InvalidInput
+from argosy_controller.pipeline.passes import PASSES
+from argosy_controller.pipeline.passes.equalise_layers import EqualiseLayersConfig
+from argosy_controller.pipeline.passes.interface import Context
+from argosy_controller.pipeline.passes.layer_pairs import layer_pairs
+
+IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+class Methods(nn.Module):
+    """Functions and methods instead of modules, a batch norm, and a flattening that asks for the shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.norm, self.deep = nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6), nn.Conv2d(6, 12, 3, groups=6)
+        self.grouped, self.out = nn.Conv2d(12, 8, 1, groups=2), nn.Linear(32, 5)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        value = nn.functional.relu(self.norm(self.one(image)))
+        value = self.grouped(self.deep(value).relu())
+        result: torch.Tensor = self.out(nn.functional.max_pool2d(torch.relu(value), 2).flatten(1))
+        return result
+
+
+class Joined(nn.Module):
+    """A sum reads the first convolution, too; the second is followed by ReLU6; the last two are one layer called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.again = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+        self.six = nn.ReLU6()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        first = self.one(image)
+        value = first + self.six(self.two(torch.relu(first)))
+        result: torch.Tensor = self.again(torch.relu(self.again(value)))
+        return result
+
+
+def _sequence() -> nn.Module:
+    layers = [nn.Conv2d(3, 4, 3), nn.LeakyReLU(0.1), nn.AvgPool2d(2), nn.Conv2d(4, 4, 2), nn.PReLU(4), nn.Dropout(), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(16, 7), nn.ReLU(), nn.Linear(7, 2))
+
+
+def _apply(model: nn.Module, context: Context, **options: Any) -> nn.Module:
+    return PASSES["equalise-layers"].apply(model, EqualiseLayersConfig(**options), context)
+
+
+def _uneven(model: nn.Module) -> nn.Module:
+    """Weights and statistics as training leaves them: no two channels alike."""
+    random = torch.Generator().manual_seed(0)
+    for tensor in model.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.mul_(torch.exp(1.5 * torch.randn(tensor.shape, generator=random)))
+    return model.eval()
+
+
+def test_both_ranges_become_the_root_of_their_product(context: Context) -> None:
+    one, two = nn.Linear(1, 2), nn.Linear(2, 1)
+    one.weight.data, one.bias.data = torch.tensor([[8.0], [0.5]]), torch.tensor([6.0, 1.0])
+    two.weight.data = torch.tensor([[2.0, -2.0]])
+    result: Any = _apply(nn.Sequential(one, nn.ReLU(), two).eval(), context)
+    assert result[0].weight.tolist() == [[4.0], [1.0]]
+    assert result[0].bias.tolist() == [3.0, 2.0]
+    assert result[2].weight.tolist() == [[4.0, -1.0]]
+
+
+@pytest.mark.parametrize(("build", "pairs"), [(Methods, 3), (_sequence, 3)])
+def test_the_function_stays_the_same_and_ranges_meet(build: Callable[[], nn.Module], pairs: int, context: Context) -> None:
+    torch.manual_seed(0)
+    model = _uneven(build())
+    result = _apply(model, context)
+    with torch.no_grad():
+        wanted, got = model(IMAGES), result(IMAGES)
+    assert float((got - wanted).abs().max()) <= 1e-4 * float(wanted.abs().max())
+    found = layer_pairs(result)
+    assert len(found) == pairs
+    for written, read in (pair.ranges() for pair in found):
+        assert torch.allclose(written, read, rtol=0.01)
+
+
+def test_batch_norm_takes_the_factor(context: Context) -> None:
+    model = _uneven(Methods())
+    result = _apply(model, context)
+    assert torch.equal(result.get_parameter("one.weight"), model.get_parameter("one.weight"))
+    assert not torch.equal(result.get_parameter("norm.weight"), model.get_parameter("norm.weight"))
+
+
+def test_dead_channels_are_left_alone(context: Context) -> None:
+    model: Any = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)).eval()
+    with torch.no_grad():
+        model[0].weight[0] = 0
+    result: Any = _apply(model, context)
+    assert torch.equal(result[2].weight[:, 0], model[2].weight[:, 0])
+    assert all(bool(torch.isfinite(one).all()) for one in result.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Joined(),
+        nn.Sequential(nn.Linear(3, 3), nn.Sigmoid(), nn.Linear(3, 3)),
+        nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Linear(8, 3)),
+        nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Flatten(), nn.Linear(96, 3)),
+        nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Flatten(2), nn.Linear(64, 3)),
+    ],
+)
+def test_layers_that_a_factor_does_not_pass_between_are_no_pair(model: nn.Module, context: Context) -> None:
+    with pytest.raises(InvalidInput, match="finds no two consecutive linear layers or convolutions"):
+        _apply(model.eval(), context)
+
+
+def test_tied_weights_are_no_pair() -> None:
+    one, two = nn.Linear(3, 3), nn.Linear(3, 3)
+    one.weight = two.weight
+    assert layer_pairs(nn.Sequential(one, nn.ReLU(), two)) == []
+
+
+def test_a_model_whose_calls_depend_on_values_is_refused(context: Context) -> None:
+    class Choosing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Linear(3, 3), nn.Linear(3, 3)
+
+        def forward(self, value: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = self.two(self.one(value)) if value.sum() > 0 else self.one(value)
+            return result
+
+    with pytest.raises(InvalidInput, match="does not apply to this model"):
+        _apply(Choosing().eval(), context)
