@@ -9,32 +9,36 @@ from itertools import cycle, islice
 
 import numpy as np
 
-from argosy.errors import InvalidInput
 from argosy.protocol.card import Accuracy, Timing
+from argosy_controller.pipeline.comparison import Scored, scored
 from argosy_controller.pipeline.engines import Engine
-from argosy_controller.pipeline.intervals import clopper_pearson
 from argosy_controller.pipeline.task import Array, Split, Task, blaming
 
+Requests = Sequence[Mapping[str, Array]]
+Clock = Callable[[], int]
+
 _BATCH = 128
+_ROUNDS = 5
 _WARM_RUNS, _WARM_NS = 20, 2_000_000_000
 _RUNS, _ENOUGH_RUNS = 1000, 30
 _ENOUGH_NS, _LONGEST_NS = 1_000_000_000, 10_000_000_000
 
 
 def accuracy(engine: Engine, task: Task, split: Split) -> Accuracy:
-    """The task's metric over a split, through the file, with its exact interval.
+    """The task's metric over a split, through the file, with its interval. Raises as `judged`."""
+    return judged(task, predict(engine, split), split.targets).accuracy
+
+
+def judged(task: Task, outputs: Mapping[str, Array], targets: Array) -> Scored:
+    """Outputs, by public name and in the task's order, judged by the task's metric.
 
     Raises:
-        InvalidInput: the task's `score` raised, or did not say right or wrong per example.
+        InvalidInput: the task's `score` or metric raised, or gave what cannot be.
     """
-    outputs = predict(engine, split)
-    with blaming(f"score() of task {task.name!r} failed"):
-        right = np.asarray(task.score(outputs, split.targets))
-    if right.shape != (len(split),) or right.dtype != np.bool_:
-        raise InvalidInput(f"score() of task {task.name!r} must return one True or False per example, not {right.dtype} of {right.shape}")
-    hits = int(right.sum())
-    low, high = clopper_pearson(hits, len(split))
-    return Accuracy(metric=task.metric, value=hits / len(split), low=low, high=high, examples=len(split))
+    metric = task.judged_by
+    what = f"score() of task {task.name!r}" if metric.function == task.score else f"metric {metric.name!r} of task {task.name!r}"
+    with blaming(f"{what} failed"):
+        return scored(metric, outputs, targets, what)
 
 
 def predict(engine: Engine, split: Split) -> dict[str, Array]:
@@ -50,32 +54,53 @@ def requests(split: Split, size: int = 1) -> Iterator[dict[str, Array]]:
         yield {name: np.ascontiguousarray(array[start : start + size]) for name, array in split.inputs.items()}
 
 
-def timing(engine: Engine, inputs: Sequence[Mapping[str, Array]], clock: Callable[[], int] = time.perf_counter_ns) -> Timing:
+def timing(engine: Engine, inputs: Requests, clock: Clock = time.perf_counter_ns) -> Timing:
     """Median and 99th percentile of single requests, warm, on one thread, with garbage collection off.
 
     Args:
         inputs: requests to go round in.
         clock: nanoseconds.
     """
-    _durations(engine, inputs, clock, _WARM_RUNS, lambda runs, total: total > _WARM_NS)
+    return timings([(engine, inputs)], clock)[0]
+
+
+def timings(engines: Sequence[tuple[Engine, Requests]], clock: Clock = time.perf_counter_ns) -> list[Timing]:
+    """Several as `timing` does one, turn about in five rounds, so that whatever else the machine does then hits all alike."""
+    taken: list[list[int]] = [[] for _ in engines]
+    for engine, inputs in engines:
+        _durations(engine, inputs, clock, _WARM_RUNS, lambda runs, total: total > _WARM_NS)
     gc.collect()
     gc.disable()
     try:
-        taken = _durations(engine, inputs, clock, _RUNS, _enough)
+        for number in range(_ROUNDS):
+            for (engine, inputs), so_far in zip(engines, taken, strict=True):
+                _round(engine, inputs, clock, so_far, again=number > 0 and len(engines) > 1)
     finally:
         gc.enable()
+    return [_timing(engine.runtime, durations) for (engine, _), durations in zip(engines, taken, strict=True)]
+
+
+def _round(engine: Engine, inputs: Requests, clock: Clock, so_far: list[int], again: bool) -> None:
+    """One turn of one engine; caches that the others filled are warmed `again` first, uncounted."""
+    spent = sum(so_far)
+    if spent > _LONGEST_NS:
+        return
+    if again:
+        _durations(engine, inputs, clock, _WARM_RUNS // _ROUNDS, lambda runs, total: total > _WARM_NS // _ROUNDS)
+    so_far += _durations(engine, inputs, clock, _RUNS // _ROUNDS, lambda runs, total: _enough(runs, total, spent))
+
+
+def _enough(runs: int, total_ns: int, spent_ns: int) -> bool:
+    """A second in all is enough for a fast model; one that takes seconds is not made to answer thirty times."""
+    return (runs >= _ENOUGH_RUNS // _ROUNDS and total_ns > _ENOUGH_NS // _ROUNDS) or spent_ns + total_ns > _LONGEST_NS
+
+
+def _timing(runtime: str, taken: Sequence[int]) -> Timing:
     p50, p99 = np.percentile(np.array(taken) / 1000, [50, 99])
-    return Timing(runtime=engine.runtime, p50_us=round(float(p50), 2), p99_us=round(float(p99), 2))
+    return Timing(runtime=runtime, p50_us=round(float(p50), 2), p99_us=round(float(p99), 2))
 
 
-def _enough(runs: int, total_ns: int) -> bool:
-    """A second is enough for a fast model; one that takes seconds is not made to answer thirty times."""
-    return (runs >= _ENOUGH_RUNS and total_ns > _ENOUGH_NS) or total_ns > _LONGEST_NS
-
-
-def _durations(
-    engine: Engine, inputs: Sequence[Mapping[str, Array]], clock: Callable[[], int], runs: int, enough: Callable[[int, int], bool]
-) -> list[int]:
+def _durations(engine: Engine, inputs: Requests, clock: Clock, runs: int, enough: Callable[[int, int], bool]) -> list[int]:
     taken: list[int] = []
     for one in islice(cycle(inputs), runs):
         start = clock()

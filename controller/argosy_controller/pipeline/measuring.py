@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from argosy.errors import ArgosyError, InvalidInput
 from argosy.protocol.card import TensorSpec
+from argosy_controller.pipeline.comparison import Scored, confusion, drop
 from argosy_controller.pipeline.engines import Engine, open_model
-from argosy_controller.pipeline.evaluation import accuracy, requests
+from argosy_controller.pipeline.evaluation import judged, predict, requests
 from argosy_controller.pipeline.exporters import EXPORTERS
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
 from argosy_controller.pipeline.messages import Tell
 from argosy_controller.pipeline.probes import COUNT
 from argosy_controller.pipeline.recipe import Variant
 from argosy_controller.pipeline.spelling import first_line
-from argosy_controller.pipeline.task import Array, Data, Task
+from argosy_controller.pipeline.task import Array, Data, Split, Task, blaming
 from argosy_controller.pipeline.training import forward
 from argosy_controller.pipeline.variants import Measured, measured
 
 #: Of an output's size, what converting to single precision may change: another order of additions, not more.
 _LARGEST_LOSS = 1e-4
+_BATCH = 128
 _NOT_HERE = "not measured here: no engine on this machine runs the format {}; it was converted, not run"
 
 
-def measured_variant(variant: Variant, source: Source, task: Task, data: Data, tell: Tell) -> Measured:
-    """Exports one variant and finds out all about it.
+def before_passes(model: nn.Module, task: Task, split: Split) -> Scored:
+    """The trained model before any pass, judged in torch: what every variant is compared with.
+
+    Raises:
+        InvalidInput: the model does not run, returns other outputs than the task names, or the metric cannot be.
+    """
+    with blaming(f"the model of task {task.name!r} does not run on the test data"), torch.no_grad():
+        parts = [forward(model, [torch.from_numpy(one) for one in request.values()]) for request in requests(split, _BATCH)]
+    if len(parts[0]) != len(task.outputs):
+        raise InvalidInput(f"the model of task {task.name!r} returns {len(parts[0])} outputs, and the task names {', '.join(task.outputs)}")
+    outputs = {name: torch.cat([part[i] for part in parts]).numpy() for i, name in enumerate(task.outputs)}
+    return judged(task, outputs, split.targets)
+
+
+def measured_variant(variant: Variant, source: Source, task: Task, data: Data, before: Scored, tell: Tell) -> Measured:
+    """Exports one variant and finds out all about it, but for how long it takes (`variants.timed`).
 
     Raises:
         InvalidInput: the model does not convert, or `score` is wrong.
@@ -44,11 +62,12 @@ def measured_variant(variant: Variant, source: Source, task: Task, data: Data, t
     tell(f"measure {variant.name}", 0, 1)
     _check_names(variant, engine, source)
     probes = list(requests(data.test.take(slice(0, COUNT))))
-    if exporter.precision == "fp32":
+    if exporter.precision in ("fp32", "packed"):
         _check_numbers(variant, engine, source, probes)
-    found = measured(variant.name, exporter.precision, exporter.format, file, engine, probes, accuracy(engine, task, data.test), [])
+    after = judged(task, predict(engine, data.test), data.test.targets)
+    found = measured(variant.name, exporter.precision, exporter.format, file, engine, probes, after.accuracy, source.notes.get(file, []))
     tell(f"measure {variant.name}", 1, 1)
-    return found
+    return replace(found, drop=drop(task.judged_by, before, after), confusion=confusion(task.labels, before, after))
 
 
 def _exported(exporter: Exporter[Any], source: Source, variant: Variant) -> Path:
@@ -91,7 +110,7 @@ def _unmeasured(variant: Variant, exporter: Exporter[Any], file: Path, source: S
         file=file,
         inputs=[_spec(name, one) for name, one in example.items()],
         outputs=[_spec(name, one) for name, one in zip(source.outputs, results, strict=True)],
-        notes=[_NOT_HERE.format(exporter.format)],
+        notes=[_NOT_HERE.format(exporter.format), *source.notes.get(file, [])],
     )
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argosy.errors import InvalidInput
+from argosy_controller.pipeline.intervals import most_mistakes
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -39,7 +40,8 @@ class Metric:
         low, high: the range of possible values; infinite where there is no end.
         per_example: the metric is the share of examples that are right; its intervals are exact.
         prepare: a faster way to the same number: outputs and targets to a `Statistic`. Only the built-in ones have it.
-        sure: from targets to how many independent trials a set without any error amounts to; 0 where that says nothing.
+        proven: from targets to the low end of the interval of a set without a single mistake, where no draw differs from
+            another; None: the end of the range.
     """
 
     name: str
@@ -49,7 +51,7 @@ class Metric:
     high: float = 1.0
     per_example: bool = False
     prepare: Callable[[Outputs, Array], Statistic] | None = None
-    sure: Callable[[Array], int] | None = None
+    proven: Callable[[Array], float] | None = None
 
     def rights(self, outputs: Outputs, targets: Array, what: str) -> NDArray[np.bool_]:
         """Which examples are right, of a metric per example.
@@ -153,10 +155,10 @@ def _auc_statistic(outputs: Outputs, targets: Array) -> Statistic:
     return of_draws
 
 
-def _pairs(targets: Array) -> int:
-    """Positives and negatives paired off: that many comparisons have nothing in common."""
+def _auc_proven(targets: Array) -> float:
+    """Positives and negatives paired off are comparisons with nothing in common: exact, as a share of right ones."""
     positive = int(np.count_nonzero(targets))
-    return min(positive, len(targets) - positive)
+    return 1 - most_mistakes(min(positive, len(targets) - positive))
 
 
 def _classes(outputs: Outputs, metric: str, threshold: float) -> Array:
@@ -197,6 +199,26 @@ def _macro_statistic(outputs: Outputs, targets: Array) -> Statistic:
     return of_draws
 
 
+def _f1_proven(targets: Array) -> float:
+    """As many mistakes as may have stayed unseen, all of them missed positives."""
+    return _f1_left(int(np.count_nonzero(targets)), len(targets) * most_mistakes(len(targets)))
+
+
+def _f1_left(count: int, missed: float) -> float:
+    found = max(0.0, count - missed)
+    return 2 * found / (2 * found + missed)
+
+
+def _macro_proven(targets: Array) -> float:
+    """As many mistakes as may have stayed unseen, all of them in the rarest classes."""
+    missed, left = len(targets) * most_mistakes(len(targets)), []
+    for count in sorted(np.unique(targets, return_counts=True)[1].tolist()):
+        here = min(float(count), missed)
+        missed -= here
+        left.append(_f1_left(count, here) if here else 1.0)
+    return float(np.mean(left))
+
+
 def _one_hot(place: Array, count: int) -> Any:
     """Sparse: thousands of classes stay small."""
     from scipy.sparse import csr_array
@@ -229,12 +251,12 @@ def _mae_statistic(outputs: Outputs, targets: Array) -> Statistic:
 
 
 def _built_in(
-    name: str, prepare: Callable[[Outputs, Array], Statistic], *, better: bool = True, sure: Callable[[Array], int] | None = None
+    name: str, prepare: Callable[[Outputs, Array], Statistic], *, better: bool = True, proven: Callable[[Array], float] | None = None
 ) -> Metric:
     def function(outputs: Outputs, targets: Array) -> float:
         return float(prepare(outputs, targets)(np.ones((1, len(targets))))[0])
 
-    return Metric(name, function, better, high=1.0 if better else math.inf, prepare=prepare, sure=sure)
+    return Metric(name, function, better, high=1.0 if better else math.inf, prepare=prepare, proven=proven)
 
 
 def f1(threshold: float = 0.0) -> Metric:
@@ -243,16 +265,16 @@ def f1(threshold: float = 0.0) -> Metric:
     def prepare(outputs: Outputs, targets: Array) -> Statistic:
         return _f1_statistic(outputs, targets, threshold)
 
-    return _built_in("f1", prepare)
+    return _built_in("f1", prepare, proven=_f1_proven)
 
 
 #: What `metric = "NAME"` of a task may be, beside the name of what its own `score` counts.
 BUILT_IN: dict[str, Metric] = {
     one.name: one
     for one in (
-        _built_in("auc", _auc_statistic, sure=_pairs),
+        _built_in("auc", _auc_statistic, proven=_auc_proven),
         f1(),
-        _built_in("f1-macro", _macro_statistic),
+        _built_in("f1-macro", _macro_statistic, proven=_macro_proven),
         _built_in("rmse", _rmse_statistic, better=False),
         _built_in("mae", _mae_statistic, better=False),
     )

@@ -17,7 +17,7 @@ from argosy_controller.pipeline.messages import ImportRequest, Tell
 from argosy_controller.pipeline.report import Report, write_report
 from argosy_controller.pipeline.sample import random_requests, sample_requests
 from argosy_controller.pipeline.spelling import first_line
-from argosy_controller.pipeline.variants import measured, row, write_variant
+from argosy_controller.pipeline.variants import measured, row, timed, write_variant
 
 _MAX_COMPANIONS = 32
 
@@ -93,13 +93,13 @@ def _measure_and_write(
     precision = onnx_precision(file) if model_format == "onnx" else tflite_precision(file)
     notes = [*notes, how, "accuracy not measured: an import brings no held-out data"]
     try:
-        found = measured(f"{model_format}-{precision}", precision, model_format, file, engine, requests, None, notes)
+        (found,) = timed([measured(f"{model_format}-{precision}", precision, model_format, file, engine, requests, None, notes)])
     except Exception as error:  # runtimes raise what they like
         raise InvalidInput(f"the model does not run on these inputs: {first_line(error)}") from error
     lineage = _lineage(request, how)
     card = write_variant(Path(request.out), request.model, found, companions, lineage)
     summary = f"imported {Path(request.file).name}"
-    report = Report(kind="import", model=request.model, summary=summary, variants=[row(card, notes)], lineage=lineage)
+    report = Report(kind="import", model=request.model, summary=summary, variants=[row(card, found)], lineage=lineage)
     write_report(Path(request.out), report)
     tell("measure", 1, 1)
 

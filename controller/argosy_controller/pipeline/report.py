@@ -26,6 +26,7 @@ class Drop(msgspec.Struct, frozen=True, kw_only=True):
         value: how much worse the variant is in the metric's own unit; negative when it is better.
         low, high: 95 % interval of the drop.
         method: by which the interval was made, in words.
+        lost, won: of a share: examples that only the model before got right, and those that only the variant did.
     """
 
     metric: str
@@ -34,6 +35,8 @@ class Drop(msgspec.Struct, frozen=True, kw_only=True):
     high: float
     examples: int
     method: str
+    lost: int | None = None
+    won: int | None = None
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,8 +172,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """Writes report.json, indented: people read it."""
-    (folder / REPORT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2))
+    """Writes report.json, indented where that fits: people read it."""
+    raw = msgspec.json.encode(report)
+    indented = msgspec.json.format(raw, indent=2)
+    (folder / REPORT_FILE).write_bytes(indented if len(indented) <= _MAX_BYTES else raw)
 
 
 def read_report(raw: bytes) -> Report:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE, Accuracy, Card, FileRef, Probes, TensorSpec, Timing
 from argosy.protocol.codec import to_json
 from argosy_controller.pipeline.engines import Engine, open_model
-from argosy_controller.pipeline.evaluation import timing
+from argosy_controller.pipeline.evaluation import timings
 from argosy_controller.pipeline.lineage import sha256_file
 from argosy_controller.pipeline.probes import Tensors, tolerance, write_probes
-from argosy_controller.pipeline.report import VariantReport
+from argosy_controller.pipeline.report import Confusion, Drop, Layer, VariantReport
 from argosy_controller.pipeline.task import Array
 
 VARIANTS_FOLDER = "variants"
+#: Files of more bytes than this are not held in memory together, so they are timed one after another.
+_MOST_AT_ONCE = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Measured:
 
     Attributes:
         requests: the probes' inputs; answers: what the file gave for them, empty where no engine runs it.
+        accuracy, drop, confusion: on the test data, through the file.
         notes: what people must know, above all what was not measured and why.
     """
 
@@ -38,6 +41,9 @@ class Measured:
     answers: Sequence[Tensors] = ()
     probes: Probes | None = None
     accuracy: Accuracy | None = None
+    drop: Drop | None = None
+    confusion: Confusion | None = None
+    layers: list[Layer] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -57,7 +63,7 @@ def measured(
     accuracy: Accuracy | None,
     notes: list[str],
 ) -> Measured:
-    """Asks a file its probes, with the usual kernels and with others, and times it."""
+    """Asks a file its probes, with the usual kernels and with others. `timed` adds how long it takes."""
     answers = [engine.run(one) for one in requests]
     return Measured(
         name=name,
@@ -70,9 +76,36 @@ def measured(
         answers=answers,
         probes=tolerance(answers, _second_opinion(model_format, file, requests), precision),
         accuracy=accuracy,
-        timings=[timing(engine, requests)],
         notes=notes,
     )
+
+
+def timed(found: Sequence[Measured]) -> list[Measured]:
+    """The variants with how long a request takes, measured turn about, and a note where quantising made one slower."""
+    if sum(one.length for one in found if one.answers) > _MOST_AT_ONCE and len(found) > 1:
+        return _with_notes([one for each in found for one in timed([each])])
+    opened = {i: engine for i, one in enumerate(found) if one.answers and (engine := open_model(one.format, one.file))}
+    times = dict(zip(opened, timings([(engine, found[i].requests) for i, engine in opened.items()]), strict=True))
+    return _with_notes([replace(one, timings=[times[i]]) if i in times else one for i, one in enumerate(found)])
+
+
+def _with_notes(found: list[Measured]) -> list[Measured]:
+    single = {(one.format, one.timings[0].runtime): one for one in reversed(found) if one.precision == "fp32" and one.timings}
+    return [replace(one, notes=[*one.notes, *_slower(one, single)]) for one in found]
+
+
+def _slower(one: Measured, single: Mapping[tuple[str, str], Measured]) -> list[str]:
+    """What is to be said of a quantised variant that takes longer than the same format in single precision."""
+    for here in one.timings:
+        other = single.get((one.format, here.runtime))
+        if other is not None and one.precision != "fp32" and here.p50_us > other.timings[0].p50_us:
+            text = f"{one.precision} is slower here: {_us(here.p50_us)} against {_us(other.timings[0].p50_us)} us ({other.name}, {here.runtime}, median)"
+            return [text] if text not in one.notes else []
+    return []
+
+
+def _us(microseconds: float) -> str:
+    return f"{microseconds:,.0f}" if microseconds >= 100 else f"{microseconds:.3g}"
 
 
 def _second_opinion(model_format: str, file: Path, requests: Sequence[Tensors]) -> list[dict[str, Array]]:
@@ -116,7 +149,7 @@ def file_ref(path: Path) -> FileRef:
     return FileRef(name=path.name, sha256=sha256_file(path), length=path.stat().st_size)
 
 
-def row(card: Card, notes: Sequence[str]) -> VariantReport:
+def row(card: Card, found: Measured) -> VariantReport:
     """A variant as reports show it."""
     return VariantReport(
         name=card.variant,
@@ -125,7 +158,10 @@ def row(card: Card, notes: Sequence[str]) -> VariantReport:
         sha256=card.model_file.sha256,
         bytes=card.model_file.length,
         accuracy=card.accuracy,
+        drop=found.drop,
         timings=card.timings,
         probes=card.probes,
-        notes=list(notes),
+        layers=found.layers,
+        confusion=found.confusion,
+        notes=found.notes,
     )

@@ -49,13 +49,14 @@ class FileRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric on held-out data: point value and 95 % interval, from `examples` examples."""
+    """A metric on held-out data: point value and 95 % interval, from `examples` examples; of an error, less is better."""
 
     metric: str
     value: float
     low: float
     high: float
     examples: int
+    higher_is_better: bool = True
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):

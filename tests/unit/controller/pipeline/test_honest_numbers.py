@@ -16,10 +16,9 @@ from argosy.errors import GoalsNotMet, InvalidInput
 from argosy.protocol.card import Accuracy, TensorSpec
 from argosy_controller.pipeline.engines import Engine
 from argosy_controller.pipeline.evaluation import accuracy, timing
-from argosy_controller.pipeline.goals import judge, require
+from argosy_controller.pipeline.goals import Figures, Goals, judge, require
 from argosy_controller.pipeline.intervals import clopper_pearson
 from argosy_controller.pipeline.probes import passes, tolerance, write_probes
-from argosy_controller.pipeline.recipe import Goals
 from argosy_controller.pipeline.task import Split, Task
 
 GOOD = Accuracy(metric="accuracy", value=0.97, low=0.94, high=0.99, examples=100)
@@ -67,7 +66,7 @@ def test_accuracy_refuses_a_score_that_is_not_one_answer_per_example(task: Task,
 
 
 def test_goal_is_judged_at_the_intervals_bad_end() -> None:
-    (judged,) = judge("v", Goals(accuracy_at_least=0.95), GOOD, 10)
+    (judged,) = judge("v", Goals(accuracy_at_least=0.95), Figures(bytes=10, accuracy=GOOD))
     assert judged.value == 0.97
     assert judged.judged == 0.94
     assert judged.met is False
@@ -75,13 +74,13 @@ def test_goal_is_judged_at_the_intervals_bad_end() -> None:
 
 
 def test_goal_on_what_was_not_measured_decides_nothing() -> None:
-    rows = judge("coreml", Goals(accuracy_at_least=0.95, bytes_at_most=10), None, 10)
+    rows = judge("coreml", Goals(accuracy_at_least=0.95, bytes_at_most=10), Figures(bytes=10))
     assert [one.met for one in rows] == [None, True]
     require(rows)
 
 
 def test_missed_goals_are_told_in_a_table_with_variant_and_distance() -> None:
-    rows = judge("onnx-int8", Goals(accuracy_at_least=0.95, bytes_at_most=1000), GOOD, 1234)
+    rows = judge("onnx-int8", Goals(accuracy_at_least=0.95, bytes_at_most=1000), Figures(bytes=1234, accuracy=GOOD))
     with pytest.raises(GoalsNotMet) as caught:
         require(rows)
     text = str(caught.value)
