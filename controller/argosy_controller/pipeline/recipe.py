@@ -63,10 +63,11 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A pass and its options."""
+    """A pass and its options; `place` is its position among all passes of the recipe, also those that are not enabled."""
 
     use: str
     config: Config
+    place: int = 0
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,7 +251,7 @@ class _Reader:
         self._known(at, table, ("use", "enabled", *PASSES[use].config.__struct_fields__))
         own = self._struct(at, {key: value for key, value in table.items() if key == "enabled"}, _Enabled)
         config = self._struct(at, {key: value for key, value in table.items() if key not in ("use", "enabled")}, PASSES[use].config)
-        return Step(use=use, config=config) if own.enabled else None
+        return Step(use=use, config=config, place=int(at[1])) if own.enabled else None
 
     def _variant(self, at: KeyPath, table: dict[str, Any], goals: Goals) -> Variant:
         use = self._use(at, table, EXPORTERS, "variant")

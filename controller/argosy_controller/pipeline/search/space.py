@@ -60,7 +60,11 @@ class Dimension:
             low, high = self._ends(self.low, self.high + 1)
             return min(int(self.high), math.floor(self._back(low + share * (high - low))))
         low, high = self._ends(self.low, self.high)
-        return self._number(min(self.high, max(self.low, self._back(low + share * (high - low)))))
+        return self.rounded(self._back(low + share * (high - low)))
+
+    def rounded(self, value: float) -> float:
+        """A real number of the range with six digits: people read and copy it."""
+        return float(min(self.high, max(self.low, float(f"{value:.6g}"))))
 
     def share(self, value: float) -> float:
         """Where a value of a range of real numbers stands in it: the inverse of `at`."""
