@@ -1,0 +1,245 @@
+"""Published compression results, measured here: each is a task and recipes in published/, built as any user builds.
+
+Errors are on the whole held-out set, once, with the exact 95 % interval; drops are paired. Seeds are fixed. Needs the real data
+sets in a folder `shared/data` beside the checkout, or in ARGOSY_SHARED_DATA.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from record import OUT, ROOT, Figure, leave, write
+
+from argosy.protocol.card import Accuracy
+from argosy_controller.pipeline.build import run_build
+from argosy_controller.pipeline.comparison import drop, scored
+from argosy_controller.pipeline.engines import open_model
+from argosy_controller.pipeline.evaluation import predict
+from argosy_controller.pipeline.report import Report, VariantReport, read_report
+from argosy_controller.pipeline.task import checked_data, load_task
+
+PUBLISHED = Path(__file__).parent / "published"
+EXAMPLES = ROOT / "examples"
+DATA = Path(os.environ.get("ARGOSY_SHARED_DATA") or ROOT.parent / "shared" / "data")
+MNIST = {"mnist": str(DATA)}
+CIFAR = {"images": str(DATA), "checkpoint": str(DATA / "models" / "resnet20-cifar10-12fca82f.th")}
+SPOKEN = {"audio": str(DATA / "spoken-digits-4-speakers.npz")}
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished build.
+
+    Attributes:
+        folder: report.json and variants/.
+    """
+
+    report: Report
+    folder: Path
+
+    def variant(self, name: str) -> VariantReport:
+        """One of its variants."""
+        return next(one for one in self.report.variants if one.name == name)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A bound in the figure's own unit: what must be reached, and what is aimed at; None asks nothing."""
+
+    must: float | None = None
+    aim: float | None = None
+
+
+class Bench:
+    """Builds tasks by recipes; each once. `quick` shortens every training to a sixth, to see that all runs, not how well."""
+
+    def __init__(self, folder: Path, quick: bool) -> None:
+        self._folder = folder
+        self._quick = quick
+        self._built: dict[tuple[Path, str], Built] = {}
+
+    def build(self, task: Path, recipe: str, settings: dict[str, str]) -> Built:
+        """A build of `task`/`recipe`.toml with its report."""
+        if (task, recipe) not in self._built:
+            out = self._folder / f"{task.name}-{recipe}"
+            print(f"  building {task.name} by {recipe}", flush=True)
+            run_build(task, self._recipe(task, recipe), out, None, settings, SEED, lambda progress: None, cache=self._folder / "cache")
+            self._built[task, recipe] = Built(read_report((out / "report.json").read_bytes()), out)
+        return self._built[task, recipe]
+
+    def _recipe(self, task: Path, recipe: str) -> Path:
+        given = task / f"{recipe}.toml"
+        if not self._quick:
+            return given
+        short = task / f".{recipe}-quick.toml"  # beside the other, because a recipe's files are found from its folder
+        shorter = re.sub(r"^epochs = (\d+)", lambda found: f"epochs = {-(-int(found[1]) // 6)}", given.read_text(), flags=re.MULTILINE)
+        short.write_text(shorter)
+        return short
+
+    def clean(self) -> None:
+        """Removes the shortened recipes."""
+        for path in PUBLISHED.rglob(".*-quick.toml"):
+            path.unlink()
+
+
+def error_of(what: str, accuracy: Accuracy | None, wanted: Wanted) -> list[Figure]:
+    """An error in per cent with its interval, against what must be and what is aimed at."""
+    assert accuracy is not None
+    value = 100 * (1 - accuracy.value)
+    told = f"{what}: error (95 % {100 * (1 - accuracy.high):.2f} to {100 * (1 - accuracy.low):.2f})"
+    return _bounded(told, value, "%", wanted)
+
+
+def _bounded(told: str, value: float, unit: str, wanted: Wanted) -> list[Figure]:
+    value = round(value, 4)
+    bounds = [(kind, bound) for kind, bound in (("must", wanted.must), ("aim", wanted.aim)) if bound is not None]
+    return [Figure(told, value, unit, kind=kind, aim=f"<= {bound:g}", met=value <= bound) for kind, bound in bounds] or [
+        Figure(told, value, unit)
+    ]
+
+
+def fewer_weights(what: str, built: Built, wanted: Wanted) -> Figure:
+    """How many times fewer parameters are not 0 than the dense network has."""
+    first, last = built.report.steps[0], built.report.steps[-1]
+    times = first.parameters / last.not_zero
+    return Figure(f"{what}: parameters kept", last.not_zero, "", f"{first.parameters:,}", last.not_zero / first.parameters,
+                  "must", f"{wanted.must:g} times fewer", times >= (wanted.must or 0))  # fmt: skip
+
+
+def pruned(bench: Bench, task: str, recipe: str, times: float, wanted: Wanted) -> list[Figure]:
+    """A network with many weights cut."""
+    built = bench.build(PUBLISHED / task, recipe, MNIST)
+    what = f"{built.report.model} {recipe}"
+    dense = built.report.baseline
+    figures = error_of(f"{built.report.model} dense", dense.accuracy if dense else None, Wanted())
+    return [*figures, fewer_weights(what, built, Wanted(times)), *error_of(what, built.report.variants[0].accuracy, wanted)]
+
+
+def lenet_300_100(bench: Bench) -> list[Figure]:
+    """Han et al. 2015: 12 times fewer weights at 1.58 % (dense 1.64 %)."""
+    return [
+        *pruned(bench, "lenet_300_100", "magnitude-12x", 12, Wanted(1.64, 1.58)),
+        *pruned(bench, "lenet_300_100", "magnitude-20x", 20, Wanted(None, 1.58)),
+    ]
+
+
+def lenet5(bench: Bench) -> list[Figure]:
+    """Han et al. 2015: 12 times fewer at 0.74 to 0.77 % (dense 0.80 %)."""
+    return [
+        *pruned(bench, "lenet5", "magnitude-12x", 12, Wanted(0.80, 0.77)),
+        *pruned(bench, "lenet5", "magnitude-100x", 100, Wanted(None, 0.80)),
+    ]
+
+
+def snip(bench: Bench) -> list[Figure]:
+    """Lee et al. 2019: LeNet-5, 98 % sparse 0.8 %, 99 % 1.1 %."""
+    figures = []
+    for recipe, wanted in (("snip-98", Wanted(1.1, 0.8)), ("snip-99", Wanted(None, 1.1))):
+        built = bench.build(PUBLISHED / "lenet5", recipe, MNIST)
+        figures += error_of(f"lenet-5 {recipe}", built.report.variants[0].accuracy, wanted)
+    return figures
+
+
+def binary_connect(bench: Bench) -> list[Figure]:
+    """Courbariaux et al. 2015: 1.29 % deterministic, 1.18 % stochastic."""
+    figures = []
+    for recipe, aim in (("deterministic", 1.29), ("stochastic", 1.18)):
+        built = bench.build(PUBLISHED / "binary_mlp", recipe, MNIST)
+        plain, packed = built.variant("onnx-fp32"), built.variant("onnx-packed")
+        figures += error_of(f"binary MLP {recipe}", packed.accuracy, Wanted(1.5, aim))
+        figures.append(Figure(f"binary MLP {recipe}: bytes", packed.bytes, "bytes", f"{plain.bytes:,} in fp32", packed.bytes / plain.bytes))
+    return figures
+
+
+def resnet20(bench: Bench) -> list[Figure]:
+    """int8 after training within 0.1 point; DepGraph (Fang et al. 2023): 2.5 times fewer MACs for about 0.3 point."""
+    quantised = bench.build(PUBLISHED / "resnet20", "int8", CIFAR)
+    baseline = quantised.report.baseline
+    figures = error_of("ResNet-20 checkpoint", baseline.accuracy if baseline else None, Wanted())
+    for name in ("onnx-int8", "tflite-int8"):
+        figures += drop_of(f"ResNet-20 {name}", quantised.variant(name), Wanted(0.5, 0.1) if name == "onnx-int8" else Wanted())
+    built = bench.build(PUBLISHED / "resnet20", "half-macs", CIFAR)
+    first, last = built.report.steps[0].macs, built.report.steps[-1].macs
+    assert first and last
+    met = first / last >= 2
+    figures.append(Figure("ResNet-20 pruned: MACs", last, "", f"{first:,}", last / first, "must", "2 times fewer", met))
+    return [*figures, *drop_of("ResNet-20 pruned", built.variant("onnx-fp32"), Wanted(1.5, 0.3))]
+
+
+def drop_of(what: str, variant: VariantReport, wanted: Wanted) -> list[Figure]:
+    """A paired drop in points with its interval."""
+    found = variant.drop
+    assert found is not None
+    told = f"{what}: drop (95 % {100 * found.low:.2f} to {100 * found.high:.2f}, {found.examples:,} examples)"
+    return _bounded(told, 100 * found.value, "points", wanted)
+
+
+def student(bench: Bench) -> list[Figure]:
+    """A tenth of LeNet-300-100: taught by it against trained alone, from the same first weights for as many epochs."""
+    alone, taught = (bench.build(PUBLISHED / "lenet_300_100", f"student-{one}", MNIST) for one in ("alone", "distilled"))
+    task = load_task(PUBLISHED / "lenet_300_100", MNIST)
+    test = checked_data(task, SEED).test
+    metric, outputs = task.judged_by, []
+    for one in (alone, taught):
+        engine = open_model("onnx", one.folder / "variants" / "onnx-fp32" / "model.onnx")
+        assert engine is not None
+        outputs.append(scored(metric, predict(engine, test), test.targets))
+    found = drop(metric, *outputs)
+    better = f"better than alone by (95 % {-100 * found.high:.2f} to {-100 * found.low:.2f})"
+    return [
+        *error_of("student alone", alone.report.variants[0].accuracy, Wanted()),
+        *error_of("student distilled", taught.report.variants[0].accuracy, Wanted()),
+        Figure(f"student distilled: {better}", round(-100 * found.value, 3), "points", kind="must", aim="above 0", met=found.high < 0),
+    ]
+
+
+def spoken_digits(bench: Bench) -> list[Figure]:
+    """MLPerf Tiny asks int8 within 1 point of fp32."""
+    built = bench.build(EXAMPLES / "spoken-digits", "recipe", SPOKEN)
+    return [
+        figure
+        for name in ("onnx-int8", "tflite-int8")
+        for figure in drop_of(f"spoken digits {name}", built.variant(name), Wanted(1.0, 0.3))
+    ]
+
+
+ROWS: dict[str, Callable[[Bench], list[Figure]]] = {
+    "lenet-300-100": lenet_300_100,
+    "lenet-5": lenet5,
+    "snip": snip,
+    "binary-connect": binary_connect,
+    "resnet-20": resnet20,
+    "student": student,
+    "spoken-digits": spoken_digits,
+}
+QUICK = ("lenet-300-100", "student", "spoken-digits")
+
+
+def main(wanted: Sequence[str]) -> bool:
+    """Measures the rows named, else all; `--quick` a few of them with short trainings."""
+    quick = "--quick" in wanted
+    rows = [one for one in wanted if one != "--quick"] or (QUICK if quick else list(ROWS))
+    scratch = OUT / "compression-scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    bench = Bench(Path(tempfile.mkdtemp(dir=scratch)), quick)
+    try:
+        figures = [figure for row in rows for figure in ROWS[row](bench)]
+    finally:
+        bench.clean()
+        shutil.rmtree(scratch, ignore_errors=True)
+    if quick:
+        figures = [Figure(one.figure, one.value, one.unit, one.against, one.ratio) for one in figures]
+    return write("compression-quick" if quick else "compression", figures)
+
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1:]))
