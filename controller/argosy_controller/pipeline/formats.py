@@ -123,18 +123,19 @@ def _without_maps(model: onnx.ModelProto) -> list[str]:
 def onnx_precision(path: Path) -> str:
     """`int8` when it quantises, `fp16` when most weights are, else `fp32`."""
     model = _parsed(path.read_bytes(), path.name)
-    if any(node.op_type in _QUANTISED_OPERATORS for node in _nodes(model.graph)):
+    if any(node.op_type in _QUANTISED_OPERATORS for node in all_nodes(model.graph)):
         return "int8"
     sizes = {kind: sum(int(np.prod(one.dims)) for one in _tensors(model.graph) if one.data_type == kind) for kind in (1, 10)}
     return "fp16" if sizes[10] > sizes[1] else "fp32"
 
 
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Every node of a graph and of the graphs inside it."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
             for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)
+                yield from all_nodes(inner)
 
 
 def tflite_precision(path: Path) -> str:

@@ -8,6 +8,8 @@ from argosy_controller.pipeline.exporters.coreml_fp16 import CoreMLFp16
 from argosy_controller.pipeline.exporters.interface import Exporter
 from argosy_controller.pipeline.exporters.onnx_fp32 import OnnxFp32
 from argosy_controller.pipeline.exporters.onnx_int8 import OnnxInt8
+from argosy_controller.pipeline.exporters.onnx_int8_dynamic import OnnxInt8Dynamic
+from argosy_controller.pipeline.exporters.onnx_int16x8 import OnnxInt16x8
 from argosy_controller.pipeline.exporters.tflite_fp32 import TFLiteFp32
 from argosy_controller.pipeline.exporters.tflite_int8 import TFLiteInt8
 
@@ -16,6 +18,8 @@ EXPORTERS: dict[str, Exporter[Any]] = {
     for one in (
         OnnxFp32(),
         OnnxInt8(),
+        OnnxInt16x8(),
+        OnnxInt8Dynamic(),
         TFLiteFp32(),
         TFLiteInt8(),
         CoreMLFp16(),

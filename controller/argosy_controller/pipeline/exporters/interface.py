@@ -35,6 +35,7 @@ class Source:
         judging: examples with targets for exporters that must choose (which layers stay float); never the test data.
         task: scores those examples.
         folder: scratch folder for files that exporters build on.
+        notes: by file, what reports must say about it: which layers stayed float, what runs no faster.
     """
 
     model: nn.Module
@@ -43,6 +44,7 @@ class Source:
     judging: Split
     task: Task
     folder: Path
+    notes: dict[Path, list[str]] = field(default_factory=dict)
     _made: dict[tuple[str, Config], Path] = field(default_factory=dict)
 
     def file(self, exporter: Exporter[C], config: C | None = None) -> Path:
@@ -54,6 +56,10 @@ class Source:
             exporter.export(self, path, options)
             self._made[key] = path
         return self._made[key]
+
+    def note(self, path: Path, text: str) -> None:
+        """Leaves a sentence for the report's row of the variant in `path`."""
+        self.notes.setdefault(path, []).append(text)
 
     def example(self, count: int = 1) -> dict[str, torch.Tensor]:
         """The first calibration inputs as tensors (count, ...), by public name."""
@@ -71,7 +77,7 @@ class Exporter(ABC, Generic[C]):
 
     Attributes:
         format: `onnx`, `tflite` or `coreml`.
-        precision: `fp32`, `fp16` or `int8`.
+        precision: one of argosy.protocol.card.PRECISIONS.
         paper: where the method is from; empty for a plain conversion.
         config: the class of its options, given in a recipe beside `use`.
     """

@@ -2,63 +2,54 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from msgspec import Meta
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
-from argosy_controller.pipeline.exporters.onnx_fp32 import OnnxFp32
-from argosy_controller.pipeline.options import Config
-from argosy_controller.pipeline.task import Array
+from argosy_controller.pipeline.exporters.onnx_quantise import calibrated, export_mixed, quantise_static
+from argosy_controller.pipeline.exporters.options import StaticConfig
 
 
-class OnnxInt8(Exporter[Config]):
-    """Min-max ranges from calibration data, weights per channel.
+class OnnxInt8Config(StaticConfig, frozen=True, kw_only=True):
+    """Options.
 
-    Weights keep 7 of their 8 bits (`reduce_range`): processors without VNNI add pairs of 8-bit products in 16 bits, which
-    overflows with full weights, so the same file would answer differently there, and fail its golden probes.
+    Attributes:
+        symmetric: activations in int8 around 0, as Arm's kernels like best; else uint8 over the range that was seen.
+        reduce_range: weights keep 7 of their 8 bits: processors without VNNI add pairs of 8-bit products in 16 bits, which
+            overflows with full weights, so the same file would answer differently there, and fail its golden probes.
     """
+
+    symmetric: Annotated[bool, Meta(description="activations in int8 around 0, as Arm's kernels like best")] = False
+    reduce_range: Annotated[bool, Meta(description="weights keep 7 bits: without it x86 without VNNI answers differently")] = True
+
+
+class OnnxInt8(Exporter[OnnxInt8Config]):
+    """Weights symmetric, per channel and 7 bits, activations uint8 over their range from calibration data."""
 
     format = "onnx"
     precision = "int8"
+    paper = "Jacob et al. 2018, Quantization and training of neural networks for integer-arithmetic-only inference, arXiv:1712.05877"
+    config = OnnxInt8Config
 
-    def export(self, source: Source, path: Path, config: Config) -> None:
+    def export(self, source: Source, path: Path, config: OnnxInt8Config) -> None:
         """Quantises what `OnnxFp32` wrote."""
-        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-        from onnxruntime.quantization.shape_inference import quant_pre_process
+        from onnxruntime.quantization import QuantType
 
-        with tempfile.TemporaryDirectory(dir=source.folder) as scratch:
-            folded = Path(scratch) / "folded.onnx"
-            quant_pre_process(source.file(OnnxFp32()), folded, skip_symbolic_shape=True)
-            quantize_static(
-                folded,
-                path,
-                _Reader(source),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                reduce_range=True,
-                activation_type=QuantType.QUInt8,
+        ranges = calibrated(source, config, config.symmetric)
+
+        def quantise(file: Path, floats: list[str], to: Path) -> None:
+            quantise_static(
+                file,
+                to,
+                ranges,
+                floats,
+                per_channel=config.per_channel,
+                reduce_range=config.reduce_range,
+                activation_type=QuantType.QInt8 if config.symmetric else QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
+                extra_options={"ActivationSymmetric": config.symmetric},
             )
 
-
-class _Reader:
-    """Calibration inputs in batches, as the quantiser wants them: `get_next` until None."""
-
-    def __init__(self, source: Source, batch: int = 32) -> None:
-        self._batches: Iterator[dict[str, Array]] = (
-            source.arrays(slice(start, start + batch)) for start in range(0, len(source.calibration), batch)
-        )
-
-    def get_next(self) -> dict[str, Array] | None:
-        return next(self._batches, None)
-
-    def __len__(self) -> int:  # the quantiser asks; one pass over everything is what it means here
-        return 0
-
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> dict[str, Array]:
-        return next(self._batches)
+        export_mixed(source, path, config, quantise)

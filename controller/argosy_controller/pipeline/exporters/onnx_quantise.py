@@ -1,0 +1,68 @@
+"""Static quantisation of an ONNX file in QDQ form, and mixed precision over it; the same for 8- and 16-bit activations."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from argosy_controller.pipeline.exporters.calibration import Range, observed_ranges
+from argosy_controller.pipeline.exporters.interface import Source
+from argosy_controller.pipeline.exporters.mixed import kept_float
+from argosy_controller.pipeline.exporters.onnx_graph import OnnxFolded, layers, observing, quiet, save, without
+from argosy_controller.pipeline.exporters.options import MixedConfig, StaticConfig
+
+#: Writes the quantised form of a file, but for the nodes named, to a path.
+Quantise = Callable[[Path, list[str], Path], None]
+
+
+def export_mixed(source: Source, path: Path, config: MixedConfig, quantise: Quantise) -> None:
+    """Quantises the folded file; which layers stay float is found first, where the options ask for it."""
+    import onnx
+
+    folded = source.file(OnnxFolded())
+    found = layers(onnx.load(folded))
+    with tempfile.TemporaryDirectory(dir=source.folder) as scratch:
+        trial = Path(scratch) / "trial.onnx"
+
+        def make(floats: frozenset[str]) -> Path:
+            quantise(folded, without(found, floats), trial)
+            return trial
+
+        floats = kept_float(source, path, config, [one.name for one in found], make, folded, "onnx")
+    quantise(folded, without(found, floats), path)
+
+
+def calibrated(source: Source, config: StaticConfig, symmetric: bool) -> dict[str, Range]:
+    """Ranges of every float tensor of the folded file."""
+    examples = source.calibration.take(slice(0, config.examples or None))
+    return observed_ranges(observing(source.file(OnnxFolded()), examples), config.calibration, config.percentile, symmetric)
+
+
+def quantise_static(file: Path, to: Path, ranges: Mapping[str, Range], floats: list[str], **options: Any) -> None:
+    """By onnxruntime's own quantiser, with ranges of ours in place of its calibration.
+
+    Args:
+        floats: nodes that stay float.
+        options: of `onnxruntime.quantization.quantize_static`.
+    """
+    import onnx
+    from onnxruntime import quantization
+
+    with tempfile.TemporaryDirectory() as scratch, quiet():
+        known = Path(scratch) / "ranges.json"
+        _write_ranges(known, ranges)
+        quantization.quantize_static(
+            file, to, None, quant_format=quantization.QuantFormat.QDQ, nodes_to_exclude=floats, calibration_cache_path=known, **options
+        )
+    model = onnx.load(to)
+    save(model, to)
+
+
+def _write_ranges(path: Path, ranges: Mapping[str, Range]) -> None:
+    import numpy as np
+    from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData, save_tensors_data
+
+    data = {name: TensorData(lowest=np.float32(low), highest=np.float32(high)) for name, (low, high) in ranges.items()}
+    save_tensors_data(TensorsData(CalibrationMethod.MinMax, data), path)
