@@ -14,6 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from argosy.errors import ArgosyError
 from argosy_controller.accounts.credentials import forget_expired
 from argosy_controller.accounts.passwords import ensure_admin
@@ -27,7 +29,10 @@ from argosy_controller.fleet.desired import DesiredWriter, resign_after_key_chan
 from argosy_controller.fleet.ingest import Ingest
 from argosy_controller.fleet.link import Link, tls_context
 from argosy_controller.folder import Endpoints, Folder, lock, prepare, write_document
+from argosy_controller.jobs.places import Places
+from argosy_controller.jobs.runner import BuildRules, BuildRunner
 from argosy_controller.parts import Parts
+from argosy_controller.pipeline.limits import CONTROLLER_BUILD_LIMITS
 from argosy_controller.ports import Bound, bind_all
 from argosy_controller.registry.store import ArtifactStore
 from argosy_controller.rollouts.reconciler import Reconciler
@@ -150,7 +155,10 @@ def _construct(settings: Settings, folder: Folder, bound: Bound, stack: ExitStac
         link.wake()
 
     ingest = Ingest(database, link.inbox, writer, clock=clock, acknowledge=link.acknowledge, on_taken=taken)
-    for part in (link, ingest, reconciler):
+    limits = msgspec.structs.replace(CONTROLLER_BUILD_LIMITS, memory_bytes=settings.build_memory_bytes, wall_s=settings.build_wall_s)
+    rules = BuildRules(settings.builds_at_once, settings.builds_kept, limits)
+    builds = BuildRunner(database, store, repository, Places(folder.builds), rules, clock, time.monotonic)
+    for part in (link, ingest, reconciler, builds):
         part.start()
         stack.callback(part.stop)
     parts = Parts(
@@ -165,6 +173,7 @@ def _construct(settings: Settings, folder: Folder, bound: Bound, stack: ExitStac
         link=link,
         reconciler=reconciler,
         writer=writer,
+        builds=builds,
         broker_address=bound.broker_address(settings, broker),
         clock=clock,
         monotonic=time.monotonic,

@@ -84,6 +84,11 @@ class Folder:
         return self.root / "uploads"
 
     @property
+    def builds(self) -> Path:
+        """Builds that run here: inputs, logs, reports, and what they computed before."""
+        return self.root / "builds"
+
+    @property
     def endpoints(self) -> Path:
         """Where a running controller answers."""
         return self.root / "endpoints.json"

@@ -11,6 +11,7 @@ from argosy_controller.enrolment.authority import DeviceAuthority
 from argosy_controller.fleet.desired import DesiredWriter
 from argosy_controller.fleet.link import Link
 from argosy_controller.folder import Endpoints, Folder
+from argosy_controller.jobs.runner import BuildRunner
 from argosy_controller.registry.store import ArtifactStore
 from argosy_controller.rollouts.reconciler import Reconciler
 from argosy_controller.signing.repository import TufRepository
@@ -40,6 +41,7 @@ class Parts:
     link: Link
     reconciler: Reconciler
     writer: DesiredWriter
+    builds: BuildRunner
     broker_address: tuple[str, int]
     clock: Callable[[], float]
     monotonic: Callable[[], float]

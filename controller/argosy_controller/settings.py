@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from argosy.errors import InvalidInput
+from argosy_controller.pipeline.limits import CONTROLLER_BUILD_LIMITS
 
 DEFAULT_HTTP = "127.0.0.1:8080"
 DEFAULT_DEVICES_PORT = 8443
@@ -16,6 +17,8 @@ MAX_BUNDLE_BYTES = 4 << 30
 MAX_FILE_BYTES = 2 << 30
 #: A model's signed list of files, which grows with its versions, as base64.
 MAX_SIGNED_BYTES = 48 << 20
+#: A task's folder with its recipe, on its way to a build here; with what the parts' headers take.
+MAX_TASK_UPLOAD_BYTES = (1 << 30) + (2 << 20)
 #: Any other request body, of operators and devices.
 MAX_BODY_BYTES = 64 << 10
 LOOPBACK = "127.0.0.1"
@@ -33,6 +36,10 @@ class Settings:
         mqtt_port: MQTT port; as `devices_port`, else 8883.
         broker: `auto`, `amqtt`, `mosquitto`, or a `mqtts://` URL of a broker that is already there.
         tick_s: the reconciler looks at least this often, in seconds.
+        builds_at_once: builds that run here at the same time.
+        build_memory_bytes: addresses that a build may use, 0 for no limit (frameworks reserve more than they touch).
+        build_wall_s: the longest that a build may take, in seconds.
+        builds_kept: ended builds that are remembered with their reports.
     """
 
     data: Path
@@ -43,6 +50,10 @@ class Settings:
     mqtt_port: int | None = None
     broker: str = "auto"
     tick_s: float = 1.0
+    builds_at_once: int = 1
+    build_memory_bytes: int = CONTROLLER_BUILD_LIMITS.memory_bytes
+    build_wall_s: float = CONTROLLER_BUILD_LIMITS.wall_s
+    builds_kept: int = 50
 
     @property
     def listen_host(self) -> str:

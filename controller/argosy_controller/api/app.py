@@ -13,10 +13,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import argosy
 from argosy_controller.api import tuf
-from argosy_controller.api.routes import accounts, devices, models, observing, rollouts
+from argosy_controller.api.routes import accounts, builds, devices, models, observing, rollouts
 from argosy_controller.dashboard.app import dashboard_router
 from argosy_controller.parts import Parts
-from argosy_controller.settings import MAX_BODY_BYTES, MAX_BUNDLE_BYTES, MAX_SIGNED_BYTES, Settings
+from argosy_controller.settings import MAX_BODY_BYTES, MAX_BUNDLE_BYTES, MAX_SIGNED_BYTES, MAX_TASK_UPLOAD_BYTES, Settings
 from argosy_controller.web.limits import BodyLimit, Shedding
 from argosy_controller.web.problems import HANDLERS, problem
 
@@ -44,7 +44,7 @@ def operators_app(parts: Parts, settings: Settings) -> FastAPI:
         app.add_exception_handler(kind, handler)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.state.parts = parts
-    for module in (accounts, devices, models, rollouts, observing):
+    for module in (accounts, devices, models, builds, rollouts, observing):
         app.include_router(module.router, prefix=API)
     app.include_router(tuf.router)
     app.include_router(dashboard_router(parts))
@@ -79,6 +79,8 @@ class _KnownHosts:
 def _limit_for(path: str) -> int:
     if path in (f"{API}/versions", f"{API}/versions/staged"):
         return MAX_BUNDLE_BYTES
+    if path == f"{API}/builds":
+        return MAX_TASK_UPLOAD_BYTES
     return MAX_SIGNED_BYTES if path.startswith(f"{API}/versions/staged/") else MAX_BODY_BYTES
 
 

@@ -1,6 +1,7 @@
 """A bundle on its way in: multipart parts become files in a folder of their own, streamed, bounded, names checked.
 
-The names decide where bytes are written, so only two shapes exist: `report.json` and `variants/NAME/FILE`.
+The names decide where bytes are written, so each kind of upload allows few shapes; of bundles: `report.json` and
+`variants/NAME/FILE`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class _Incoming:
 
     folder: Path
     max_file_bytes: int
+    allowed: re.Pattern[str]
+    expected: str
     names: set[str] = field(default_factory=set)
     file: BinaryIO | None = None
     left: int = 0
@@ -61,8 +64,8 @@ class _Incoming:
         """Opens the file that the part names, if it is one that a bundle has."""
         _, options = parse_options_header(self.disposition)
         name = options.get(b"name", b"").decode("utf-8", "replace")
-        if not _PLACE.fullmatch(name) or ".." in name or name in self.names or len(self.names) >= MAX_FILES:
-            raise InvalidInput(f"an upload part {name!r:.120} is not expected: parts are report.json and variants/NAME/FILE, each once")
+        if not self.allowed.fullmatch(name) or ".." in name or name in self.names or len(self.names) >= MAX_FILES:
+            raise InvalidInput(f"an upload part {name!r:.120} is not expected: parts are {self.expected}, each once")
         self.names.add(name)
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,6 +95,13 @@ class _Incoming:
 
 
 async def receive_bundle(content_type: str, body: AsyncIterator[bytes], folder: Path, max_file_bytes: int) -> None:
+    """Writes the parts of a bundle below `folder`; arguments and errors as `receive_files`."""
+    await receive_files(content_type, body, folder, max_file_bytes, _PLACE, "report.json and variants/NAME/FILE")
+
+
+async def receive_files(
+    content_type: str, body: AsyncIterator[bytes], folder: Path, max_file_bytes: int, allowed: re.Pattern[str], expected: str
+) -> None:
     """Writes the parts of a multipart/form-data body below `folder`.
 
     Args:
@@ -99,14 +109,16 @@ async def receive_bundle(content_type: str, body: AsyncIterator[bytes], folder: 
         body: its pieces; the total is bounded by the caller.
         folder: empty, of this upload alone.
         max_file_bytes: of each file.
+        allowed: names that parts may have; no name may lead out of `folder`.
+        expected: the same in words.
 
     Raises:
-        InvalidInput: it is no such body, or has a part that does not belong into a bundle. Partial files are left in `folder`.
+        InvalidInput: it is no such body, or has a part that does not belong there. Partial files are left in `folder`.
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise InvalidInput("the upload is no multipart/form-data: use 'controller build' or 'controller models import'")
-    incoming = _Incoming(folder, max_file_bytes)
+        raise InvalidInput("the upload is no multipart/form-data: use the command line, 'controller build' or 'controller models import'")
+    incoming = _Incoming(folder, max_file_bytes, allowed, expected)
     callbacks = {name: getattr(incoming, name) for name in dir(incoming) if name.startswith("on_")}
     try:
         parser = MultipartParser(options[b"boundary"], callbacks)  # type: ignore[arg-type]

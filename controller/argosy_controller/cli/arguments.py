@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from argosy_controller.texts import parse_duration, parse_stages
+from argosy_controller.texts import parse_duration, parse_size, parse_stages
 
 
 class Duration(click.ParamType[float]):
@@ -17,6 +17,16 @@ class Duration(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """See parse_duration."""
         return value if isinstance(value, float) else parse_duration(str(value))
+
+
+class Size(click.ParamType[int]):
+    """A size like 512MiB, 16GiB, 8GB or 0, in bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See parse_size."""
+        return value if isinstance(value, int) else parse_size(str(value))
 
 
 class Stages(click.ParamType[list[float]]):

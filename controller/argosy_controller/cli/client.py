@@ -67,6 +67,25 @@ class Client:
         headers = {"Content-Type": body.content_type, "Content-Length": str(body.length)}
         return self._send("POST", path, content=body.pieces(on_bytes), headers=headers, timeout=_UPLOAD_TIMEOUT)
 
+    def download(self, path: str, into: Path, length: int) -> None:
+        """GET of a file, streamed to `into`, whose folders are made.
+
+        Raises:
+            ArgosyError: as for `get`, or more than `length` bytes came.
+        """
+        into.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._http.stream("GET", path, timeout=_UPLOAD_TIMEOUT) as answer, into.open("xb") as file:
+                if not answer.is_success:
+                    answer.read()
+                    raise _error_of(answer, self.where)
+                for piece in answer.iter_bytes():
+                    file.write(piece)
+                    if file.tell() > length:
+                        raise errors.ArgosyError(f"{self.where} sent more than the {length} bytes of {into.name} that it told of")
+        except httpx.TransportError as error:
+            raise errors.Unavailable(f"the controller at {self.where} broke off ({error}): try again") from error
+
     def _send(self, method: str, path: str, **rest: Any) -> Any:
         try:
             answer = self._http.request(method, path, **rest)

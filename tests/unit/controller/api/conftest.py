@@ -22,6 +22,8 @@ from argosy_controller.devices_api.app import devices_app
 from argosy_controller.enrolment.authority import DeviceAuthority
 from argosy_controller.fleet.desired import DesiredWriter
 from argosy_controller.folder import Endpoints, Folder, prepare
+from argosy_controller.jobs.places import Places
+from argosy_controller.jobs.runner import BuildRules, BuildRunner
 from argosy_controller.parts import Parts
 from argosy_controller.registry.store import ArtifactStore
 from argosy_controller.settings import Settings
@@ -86,11 +88,12 @@ def parts(first_start: Path, tmp_path: Path) -> Iterator[Parts]:
     link: Any = Waker()
     reconciler: Any = Waker()
     urls = {name: f"https://127.0.0.1:1/{name}" for name in ("dashboard", "mqtt", "tuf_metadata", "tuf_targets")}
+    store = ArtifactStore(folder.artifacts)
     yield Parts(
         folder=folder,
         endpoints=Endpoints(pid=1, api="http://testserver/api/v1", device_api="https://127.0.0.1:8443", **urls),
         database=database,
-        store=ArtifactStore(folder.artifacts),
+        store=store,
         authority=DeviceAuthority.open(folder.ca, ["127.0.0.1"], time.time),
         repository=repository,
         staging=Staging(folder.uploads),
@@ -98,6 +101,7 @@ def parts(first_start: Path, tmp_path: Path) -> Iterator[Parts]:
         link=link,
         reconciler=reconciler,
         writer=DesiredWriter(repository.repository_id, repository.director_signer, lambda: repository.timestamp_version),
+        builds=BuildRunner(database, store, repository, Places(folder.builds), BuildRules(at_once=0), time.time, time.monotonic),
         broker_address=("127.0.0.1", 8883),
         clock=time.time,
         monotonic=time.monotonic,
