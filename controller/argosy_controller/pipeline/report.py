@@ -47,8 +47,8 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
         kind: of layer, for people: Conv2d, Linear.
         shape: of the weight.
         sparsity: share of weights that are 0.
-        bits: a weight takes in the file.
-        bytes: of the weight in the file.
+        bits: of one weight as the file keeps it, without scales and tables.
+        bytes: of the weight in the file, with its scales and tables.
         macs: multiply-accumulates for one example; None where not counted.
         error_share: of the squared change of the model's first output, when the layers are changed one at a time; sums to 1.
         accuracy_cost: drop of the metric when only this layer is as in the variant, on the judging data.
