@@ -37,6 +37,7 @@ from msgspec import inspect
 from argosy.errors import InvalidInput, NotFound
 from argosy.names import check_name
 from argosy_controller.pipeline.exporters import EXPORTERS
+from argosy_controller.pipeline.exporters.absent import ABSENT
 from argosy_controller.pipeline.goals import Goals
 from argosy_controller.pipeline.options import Config, TrainingConfig
 from argosy_controller.pipeline.passes import PASSES
@@ -283,7 +284,7 @@ class _Reader:
         if not isinstance(use, str):
             raise self._wrong(at, f"a {kind} needs use = ..., one of {', '.join(sorted(known))}")
         if use not in known:
-            raise self._wrong((*at, "use"), f"there is no {kind} {use!r}{nearest(use, known)}")
+            raise self._wrong((*at, "use"), f"there is no {kind} {use!r}{ABSENT.get(use) or nearest(use, known)}")
         return use
 
     def _known(self, at: KeyPath, table: Mapping[str, Any], known: tuple[str, ...]) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 from argosy_controller.pipeline.exporters.coreml_fp16 import CoreMLFp16
 from argosy_controller.pipeline.exporters.interface import Exporter
 from argosy_controller.pipeline.exporters.onnx_fp32 import OnnxFp32
+from argosy_controller.pipeline.exporters.onnx_int4 import OnnxInt4
 from argosy_controller.pipeline.exporters.onnx_int8 import OnnxInt8
 from argosy_controller.pipeline.exporters.onnx_int8_dynamic import OnnxInt8Dynamic
 from argosy_controller.pipeline.exporters.onnx_int16x8 import OnnxInt16x8
+from argosy_controller.pipeline.exporters.onnx_packed import OnnxPacked
 from argosy_controller.pipeline.exporters.tflite_fp32 import TFLiteFp32
 from argosy_controller.pipeline.exporters.tflite_int8 import TFLiteInt8
 
@@ -20,6 +22,8 @@ EXPORTERS: dict[str, Exporter[Any]] = {
         OnnxInt8(),
         OnnxInt16x8(),
         OnnxInt8Dynamic(),
+        OnnxInt4(),
+        OnnxPacked(),
         TFLiteFp32(),
         TFLiteInt8(),
         CoreMLFp16(),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import onnx
 
 #: Opset 20 runs on every onnxruntime since 1.17.
-_OPSET = 20
+OPSET = 20
 
 
 class OnnxFp32(Exporter[Config]):
@@ -36,7 +36,7 @@ class OnnxFp32(Exporter[Config]):
             source.model,
             tuple(example.values()),
             dynamo=True,
-            opset_version=_OPSET,
+            opset_version=OPSET,
             input_names=list(example),
             output_names=list(source.outputs),
             dynamic_shapes=tuple({0: torch.export.Dim("batch", min=1, max=65536)} for _ in example),
