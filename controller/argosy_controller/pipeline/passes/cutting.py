@@ -72,12 +72,14 @@ def _trained(model: nn.Module, kept: Masks, config: CutConfig, ctx: Context, num
     )
 
 
-def check_rounds(config: CutConfig) -> None:
-    """Several rounds by magnitude without training between them would only be one cut.
+def check(config: PruneMagnitudeConfig) -> None:
+    """Refuses options of `rounds` that would do nothing.
 
     Raises:
-        InvalidInput: the options ask for that.
+        InvalidInput: several rounds without training between (one cut would do), or `regrow`.
     """
+    if config.regrow:
+        raise InvalidInput("prune-magnitude: regrow is for method = 'gradual', where cut weights go on learning")
     if config.rounds > 1 and config.epochs == 0:
         raise InvalidInput(f"prune-magnitude with rounds = {config.rounds} trains between its cuts: set epochs, or rounds = 1")
 

@@ -73,5 +73,5 @@ class PruneMagnitude(Pass[PruneMagnitudeConfig]):
 
         if config.method == "gradual":
             return cutting.gradually(model, config, ctx)
-        cutting.check_rounds(config)
+        cutting.check(config)
         return cutting.in_rounds(model, config, ctx, lambda one: cutting.magnitudes(one, config.biases))
