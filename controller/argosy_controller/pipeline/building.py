@@ -14,12 +14,15 @@ from argosy.names import check_name
 from argosy_controller.pipeline.compressing import Compressed, compressed, untrained
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.goals import Judgement, check_goals, judge, require
+from argosy_controller.pipeline.layers import with_layers
 from argosy_controller.pipeline.lineage import fingerprint, machine, packages, sha256_file, spelled
 from argosy_controller.pipeline.measuring import before_passes, measured_variant
 from argosy_controller.pipeline.messages import BuildRequest, Tell
 from argosy_controller.pipeline.recipe import Recipe, read_recipe
 from argosy_controller.pipeline.remembering import Memory, remembering, take_bundle
 from argosy_controller.pipeline.report import Report, write_report
+from argosy_controller.pipeline.report_page import write_page
+from argosy_controller.pipeline.reproducing import build_command
 from argosy_controller.pipeline.sources.opening import open_trained
 from argosy_controller.pipeline.standard import Standard
 from argosy_controller.pipeline.task import TASK_FILE, Data, Task, checked_data, load_task
@@ -55,7 +58,8 @@ def build(request: BuildRequest, tell: Tell) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         source = Source(made.model, task.outputs, data.calibrating, data.judging, task, Path(scratch))
         before = before_passes(made.original, task, data.test)
-        found = timed([measured_variant(one, source, task, data, before, tell) for one in recipe.variants])
+        found = [measured_variant(one, source, task, data, before, tell) for one in recipe.variants]
+        found = timed([with_layers(one, made.original, source) for one in found])
         _finish(request, recipe, model_name, found, _lineage(request, recipe, data), made, Standard(task.judged_by, before.accuracy))
     if memory:
         memory.cache.keep_folder(key, Path(request.out))
@@ -112,8 +116,10 @@ def _finish(
         baseline=standard.baseline(made.steps[0]),
         steps=list(made.steps),
         lineage=lineage,
+        reproduce=build_command(request),
     )
     write_report(out, report)
+    write_page(out, report)
     _require(judgements, out)
 
 

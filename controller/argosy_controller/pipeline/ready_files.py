@@ -15,6 +15,8 @@ from argosy_controller.pipeline.formats import detect, onnx_precision, prepared_
 from argosy_controller.pipeline.lineage import packages, sha256_file
 from argosy_controller.pipeline.messages import ImportRequest, Tell
 from argosy_controller.pipeline.report import Report, write_report
+from argosy_controller.pipeline.report_page import write_page
+from argosy_controller.pipeline.reproducing import import_command
 from argosy_controller.pipeline.sample import random_requests, sample_requests
 from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.variants import measured, row, timed, write_variant
@@ -99,8 +101,10 @@ def _measure_and_write(
     lineage = _lineage(request, how)
     card = write_variant(Path(request.out), request.model, found, companions, lineage)
     summary = f"imported {Path(request.file).name}"
-    report = Report(kind="import", model=request.model, summary=summary, variants=[row(card, found)], lineage=lineage)
+    how_to = import_command(request)
+    report = Report(kind="import", model=request.model, summary=summary, variants=[row(card, found)], lineage=lineage, reproduce=how_to)
     write_report(Path(request.out), report)
+    write_page(Path(request.out), report)
     tell("measure", 1, 1)
 
 
