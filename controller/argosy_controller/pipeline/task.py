@@ -256,9 +256,19 @@ def task_class(folder: Path) -> type[Task]:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    _make_importable(folder.resolve())
     with blaming(f"{path} did not run"):
         spec.loader.exec_module(module)
     return _only_task(path, [one for one in vars(module).values() if _is_task(one, name)])
+
+
+def _make_importable(folder: Path) -> None:
+    """Lets a task import modules that lie beside it, as a script can; another task's modules of the same names are forgotten."""
+    sys.path[:] = [str(folder), *(one for one in sys.path if one != str(folder))]
+    for beside in folder.glob("*.py"):
+        source = getattr(sys.modules.get(beside.stem), "__file__", None)
+        if source and Path(source) != beside and (Path(source).parent / TASK_FILE).is_file():
+            del sys.modules[beside.stem]
 
 
 def _is_task(candidate: object, module: str) -> bool:

@@ -68,6 +68,16 @@ def test_says_which_data_a_task_cannot_do_without(tmp_path: Path) -> None:
         load_task(folder, {"size": "nowhere"}).path("size")
 
 
+def test_a_task_imports_what_lies_beside_it_and_nothing_of_another_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "my_network.py").write_text(f"NUMBER = {number}\n")
+        _folder(folder, WHOLE + "    from my_network import NUMBER as number\n")
+    assert [load_task(tmp_path / one, {}).hyperparameters()["number"] for one in "121"] == [1, 2, 1]
+
+
 def test_says_that_a_folder_holds_no_task(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"no task\.py in"):
         load_task(tmp_path / "nowhere", {})
