@@ -67,7 +67,9 @@ def _shortened(version: Any) -> Any:
 
 
 def _upload(client: Client, path: str, bundle: Path) -> Any:
-    files = {str(file.relative_to(bundle)): file for file in sorted(bundle.rglob("*")) if file.is_file()}
+    # report.html stays here: the controller draws its own from report.json, and takes no page from elsewhere.
+    found = [bundle / "report.json", *sorted((bundle / "variants").rglob("*"))]
+    files = {str(file.relative_to(bundle)): file for file in found if file.is_file()}
     with sending(sum(file.stat().st_size for file in files.values())) as on_bytes:
         return client.upload(path, files, on_bytes)
 
