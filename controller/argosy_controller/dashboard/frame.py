@@ -55,6 +55,7 @@ def frame_for(
     nav = (
         NavItem("/", "Fleet", "fleet", here == "/"),
         NavItem("/models", "Models", "models", here == "/models"),
+        NavItem("/builds", "Builds", "builds", here == "/builds", status.builds_open),
         NavItem("/rollouts", "Rollouts", "rollouts", here == "/rollouts", busy),
         NavItem("/events", "Events", "events", here == "/events"),
         NavItem("/enrol", "Enrol", "key", here == "/enrol"),

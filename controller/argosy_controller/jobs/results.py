@@ -1,4 +1,4 @@
-"""What a build left: its report, its page, and variants that wait for their publisher."""
+"""What a build left: its report, and variants that wait for their publisher."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from argosy_controller.jobs.places import Place
 from argosy_controller.parts import Parts
 
 _MAX_REPORT_BYTES = 4 << 20
-_MAX_PAGE_BYTES = 32 << 20
 
 
 def report_document(parts: Parts, number: int) -> dict[str, Any]:
@@ -27,15 +26,6 @@ def report_document(parts: Parts, number: int) -> dict[str, Any]:
         return msgspec.json.decode(raw, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError) as error:
         raise NotFound(f"the report of build {number} is damaged: build it again") from error
-
-
-def report_page(parts: Parts, number: int) -> bytes:
-    """A build's report.html. It was written by a process that ran foreign code: serve it without scripts and without origin.
-
-    Raises:
-        NotFound: there is no such build, or it has no page.
-    """
-    return _read(_place(parts, number).page, _MAX_PAGE_BYTES, number)
 
 
 def result_files(parts: Parts, number: int) -> dict[str, int]:

@@ -90,15 +90,17 @@ def _attend(request: Request, limits: Limits, on_progress: Callable[[Progress], 
         reader, writer = os.pipe()
         with os.fdopen(reader, "rb", buffering=0) as replies:
             process = _start(writer, log.fileno(), request, limits, around)
+            deadline = time.monotonic() + limits.wall_s
             try:
-                end = _last_reply(replies.fileno(), time.monotonic() + limits.wall_s, on_progress, lambda: _pulse(log, around))
+                end = _last_reply(replies.fileno(), deadline, on_progress, lambda: _pulse(log, around))
+                late = time.monotonic() >= deadline
             except BaseException:
                 _kill(process)
                 raise
             finally:
                 _end(process)
         if not isinstance(end, Finished):
-            raise _as_error(end, process.returncode, request, limits, _last_line(log.fileno()))
+            raise _as_error(end, process.returncode, request, limits, _last_line(log.fileno()), late)
 
 
 @contextmanager
@@ -192,23 +194,24 @@ def _last_line(log: int) -> str:
     return lines[-1][:300] if lines else ""
 
 
-def _as_error(end: Failed | None, code: int, request: Request, limits: Limits, said: str) -> ArgosyError:
+def _as_error(end: Failed | None, code: int, request: Request, limits: Limits, said: str, late: bool) -> ArgosyError:
     if isinstance(end, Failed):
         return _ERRORS.get(end.kind, ArgosyError)(end.text)
-    return died(isinstance(request, BuildRequest), code, limits, said)
+    return died(isinstance(request, BuildRequest), code, limits, said, late)
 
 
-def died(building: bool, code: int, limits: Limits, said: str) -> ArgosyError:
+def died(building: bool, code: int, limits: Limits, said: str, late: bool | None = None) -> ArgosyError:
     """The error for a child that ended, or was ended, without saying how.
 
     Args:
         building: a build, which runs the user's own code; else an import, where the file is to blame.
         code: the process's return code, negative for a signal.
         said: the last line that it printed.
+        late: its time on the clock was over; None when nobody looked.
     """
     last = f" Its last words: {said}" if said else ""
     if code == -signal.SIGKILL:
-        why = f"was ended: it ran longer than {limits.wall_s:.0f} s, or the system ran out of memory"
+        why = _killed(limits, late)
     elif code == -signal.SIGXCPU:
         why = f"was ended: it used more than {limits.cpu_s} s of processor time"
     else:
@@ -217,3 +220,9 @@ def died(building: bool, code: int, limits: Limits, said: str) -> ArgosyError:
     if building:
         return ArgosyError(f"the build's process {why}; nothing was written.{last}")
     return InvalidInput(f"the process that read the model file {why}: the file is damaged, or is no model that can be served.{last}")
+
+
+def _killed(limits: Limits, late: bool | None) -> str:
+    if late is False:
+        return "was killed: the system ran out of memory, or somebody ended it"
+    return f"was ended: it ran longer than {limits.wall_s:.0f} s" + ("" if late else ", or the system ran out of memory")

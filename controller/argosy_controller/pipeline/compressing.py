@@ -30,7 +30,7 @@ from argosy_controller.pipeline.report import Step
 from argosy_controller.pipeline.sizes import macs, not_zero, parameters
 from argosy_controller.pipeline.sources.graphs import OnnxGraph
 from argosy_controller.pipeline.spelling import first_line
-from argosy_controller.pipeline.task import Data, Task, task_model
+from argosy_controller.pipeline.task import Data, Task, blaming, task_model
 from argosy_controller.pipeline.training import fit
 
 
@@ -75,7 +75,7 @@ def compressed(
         _check_finite(given, "the given model")
         original, told = given, [_step("given", Config(), given, data, 0.0)]
     else:
-        first = _Link(key, "train", False, lambda: fit(model, task, data.train, task.training, seed=seed, on_epoch=_teller(tell, "train")))
+        first = _Link(key, "train", False, lambda: _trained(model, task, data, seed, _teller(tell, "train")))
         original, seconds = _made(first, model, data, seed, tell, memory)
         told = [_step("train", task.training, original, data, seconds)]
     current = original
@@ -128,6 +128,12 @@ def untrained(task: Task, seed: int) -> nn.Module:
     model = task_model(task, seed)
     _check_finite(model, f"the model of task {task.name!r}")
     return model
+
+
+def _trained(model: nn.Module, task: Task, data: Data, seed: int, on_epoch: Callable[[int, int], None]) -> nn.Module:
+    on_epoch(0, max(1, task.training.epochs))
+    with blaming(f"training of task {task.name!r} failed"):
+        return fit(model, task, data.train, task.training, seed=seed, on_epoch=on_epoch)
 
 
 def trained(task: Task, data: Data, seed: int, on_epoch: Callable[[int, int], None]) -> nn.Module:

@@ -8,7 +8,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 import argosy
-from argosy_controller.db.tables import DeviceRow, EventRow, RolloutRow
+from argosy_controller.db.tables import BuildRow, DeviceRow, EventRow, RolloutRow
 from argosy_controller.parts import Parts
 
 DAY_S = 86400.0
@@ -16,7 +16,7 @@ DAY_S = 86400.0
 
 @dataclass(frozen=True)
 class StatusView:
-    """Counts and health. `heard_since`: since when the fleet is heard over MQTT, None while it is not; `lab_mode`: publisher keys lie here."""
+    """Counts and health. `builds_open`: running or queued; `heard_since`: since when the fleet is heard over MQTT, None while it is not; `lab_mode`: publisher keys lie here."""
 
     version: str
     devices: int
@@ -24,6 +24,7 @@ class StatusView:
     devices_revoked: int
     rollouts_running: int
     rollouts_paused: int
+    builds_open: int
     refusals_day: int
     broker: str
     broker_up: bool
@@ -74,5 +75,6 @@ def _counts(session: Session, now: float) -> dict[str, int]:
         "devices_revoked": revoked,
         "rollouts_running": states.get("running", 0),
         "rollouts_paused": states.get("paused", 0),
+        "builds_open": session.exec(select(func.count()).select_from(BuildRow).where(col(BuildRow.state).in_(("queued", "running")))).one(),
         "refusals_day": session.exec(refusals).one(),
     }

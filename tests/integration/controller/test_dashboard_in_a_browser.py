@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 pytestmark = pytest.mark.integration
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-PAGES = ["/", "/models", "/rollouts", "/events", "/enrol", "/patterns"]
+PAGES = ["/", "/models", "/builds", "/rollouts", "/events", "/enrol", "/patterns"]
 
 
 @pytest.fixture(scope="module")

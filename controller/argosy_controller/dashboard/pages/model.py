@@ -11,6 +11,7 @@ from argosy_controller.dashboard.words import Age, Badge, age, rollout_badge
 from argosy_controller.views.devices import list_devices
 from argosy_controller.views.format import as_bytes, as_latency, as_share
 from argosy_controller.views.models import AccuracyView, VariantView, VersionView, one_model
+from argosy_controller.views.reports import has_report
 from argosy_controller.views.rollouts import list_rollouts
 from argosy_controller.views.telemetry import LatencyQuery, LatencyView, latency
 
@@ -45,7 +46,7 @@ class VariantLine:
 
 @dataclass(frozen=True)
 class VersionBlock:
-    """A version."""
+    """A version. `report`: there is one that can be shown."""
 
     title: str
     number: int
@@ -55,6 +56,7 @@ class VersionBlock:
     serving: int
     variants: tuple[VariantLine, ...]
     lineage: tuple[tuple[str, str], ...]
+    report: bool
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def _version(
         serving,
         variants,
         tuple(sorted(lineage.items())),
+        has_report(one.report),
     )
 
 

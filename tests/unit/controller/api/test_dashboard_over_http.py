@@ -12,11 +12,11 @@ from starlette.testclient import TestClient
 from argosy.protocol.codec import to_json
 from argosy.protocol.desired import SlotContent
 from argosy.protocol.reported import Capabilities, Reported, Runtime, ServingState, SlotReport
-from argosy_controller.dashboard.app import POLICY, safe_target
+from argosy_controller.dashboard.shown import POLICY, safe_target
 from argosy_controller.db.tables import DeviceRow, EventRow
 from argosy_controller.parts import Parts
 
-PAGES = ["/", "/models", "/rollouts", "/events", "/enrol", "/patterns"]
+PAGES = ["/", "/models", "/builds", "/rollouts", "/events", "/enrol", "/patterns"]
 SCRIPT = "<script>alert(1)</script>"
 
 
