@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 from torch import nn
@@ -20,13 +19,13 @@ from argosy_controller.pipeline.engines import open_model
 from argosy_controller.pipeline.evaluation import judged, predict, requests
 from argosy_controller.pipeline.exporters import EXPORTERS
 from argosy_controller.pipeline.exporters.interface import Source
-from argosy_controller.pipeline.goals import Figures
 from argosy_controller.pipeline.measuring import before_passes
 from argosy_controller.pipeline.messages import BuildRequest
 from argosy_controller.pipeline.recipe import Recipe, Variant, parse_recipe
+from argosy_controller.pipeline.remembering import Memory
 from argosy_controller.pipeline.search.hopeless import Hopeless
 from argosy_controller.pipeline.search.latency import Latency, LocalLatency
-from argosy_controller.pipeline.search.outcome import Curve, Outcome
+from argosy_controller.pipeline.search.outcome import Curve, Judged, Outcome
 from argosy_controller.pipeline.search.quiet import QuietRoom
 from argosy_controller.pipeline.search.space import Point
 from argosy_controller.pipeline.search.watching import Watch, WatchedMemory
@@ -48,7 +47,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         timed, compared: whether latency, and the drop against the model before any pass, are asked for.
         earlier, patience: what decides whether it is hopeless.
         cache, base: folder, and the memory's digest of what does not change within the build.
-        gradient: how to make hypergradients at this point; empty for none.
+        gradient: hypergradients at this point are asked for.
     """
 
     request: BuildRequest
@@ -62,7 +61,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     patience: float
     cache: str
     base: str
-    gradient: Literal["", "unrolled", "implicit"] = ""
+    gradient: bool = False
 
 
 def evaluate(job: Job) -> Outcome:
@@ -115,16 +114,16 @@ def _tried(job: Job) -> Outcome:
     watch = Watch(bench.task, bench.validation, job.earlier, job.patience, room.pause)
     try:
         with room.working():
-            figures = _figures(job, recipe, bench, watch, room)
+            found = _judged(job, recipe, bench, watch, room)
             gradient = _gradient(job, recipe, bench)
     except Hopeless as stop:
         return Outcome(state="hopeless", curve=watch.curve, reason=str(stop))
     finally:
         room.close()
-    return Outcome(state="complete", figures=figures, curve=watch.curve, gradient=gradient)
+    return Outcome(state="complete", judged=found, curve=watch.curve, gradient=gradient)
 
 
-def _figures(job: Job, recipe: Recipe, bench: _Bench, watch: Watch, room: QuietRoom) -> Figures:
+def _judged(job: Job, recipe: Recipe, bench: _Bench, watch: Watch, room: QuietRoom) -> Judged:
     folder = Path(job.request.recipe).parent
     memory = WatchedMemory(Cache(Path(job.cache)), job.base, folder, bench.fingerprints, watch)
     with looked_on(watch):
@@ -147,7 +146,7 @@ def _exported(variant: Variant, source: Source) -> Path:
 
 def _measured(
     job: Job, variant: Variant, file: Path, made: Compressed, bench: _Bench, room: QuietRoom, latency: Latency | None = None
-) -> Figures:
+) -> Judged:
     task, split, model_format = bench.task, bench.validation, EXPORTERS[variant.use].format
     engine = open_model(model_format, file)
     after: Scored | None = judged(task, predict(engine, split), split.targets) if engine else None
@@ -157,7 +156,7 @@ def _measured(
         with room.alone():
             timing = (latency or LocalLatency()).measure(file, model_format, list(requests(split.take(slice(0, _TIMED_REQUESTS)))))
     last = made.steps[-1]
-    return Figures(
+    return Judged(
         bytes=file.stat().st_size,
         accuracy=after.accuracy if after else None,
         drop=compared,
@@ -165,8 +164,6 @@ def _measured(
         macs=last.macs,
         parameters=last.parameters,
         not_zero=last.not_zero,
-        best=task.judged_by.high,
-        counted=task.judged_by.per_example,
     )
 
 
@@ -175,7 +172,11 @@ def _gradient(job: Job, recipe: Recipe, bench: _Bench) -> dict[str, float]:
         return {}
     from argosy_controller.pipeline.search.descending import hypergradients
 
-    return hypergradients(job, recipe, bench.task, bench.data, bench.given)
+    search = parse_recipe(job.text, job.name).search
+    assert search is not None
+    folder = Path(job.request.recipe).parent
+    memory = Memory(Cache(Path(job.cache)), job.base, folder, bench.fingerprints)
+    return hypergradients(search, recipe, bench.task, bench.data, job.request.seed, memory, bench.given)
 
 
 def _silent(stage: str, done: int, total: int) -> None:

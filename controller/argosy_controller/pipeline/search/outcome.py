@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from argosy_controller.pipeline.goals import Figures
+from argosy.protocol.card import Accuracy, Timing
+from argosy_controller.pipeline.report import Drop
 
 State = Literal["complete", "hopeless", "failed"]
 
@@ -28,11 +29,23 @@ class Look(msgspec.Struct, frozen=True, array_like=True):
 Curve = tuple[Look, ...]
 
 
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured of a candidate, accuracy and drop on validation data; None was not measured."""
+
+    bytes: int
+    accuracy: Accuracy | None = None
+    drop: Drop | None = None
+    timing: Timing | None = None
+    macs: int | None = None
+    parameters: int | None = None
+    not_zero: int | None = None
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One trial's end.
 
     Attributes:
-        figures: what was measured, accuracy and drop on the validation data; None unless the trial is complete.
+        judged: None unless the trial is complete.
         curve: all looks, up to the one at which a hopeless trial was given up.
         gradient: of the validation loss by each dimension, for method gradient.
         reason: why it failed or was given up, one sentence.
@@ -40,7 +53,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     state: State
-    figures: Figures | None = None
+    judged: Judged | None = None
     curve: Curve = ()
     gradient: dict[str, float] = {}
     seconds: float = 0.0
@@ -49,8 +62,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def values(self) -> dict[str, float]:
-        """The figures by objective, without those that could not be measured."""
-        found = self.figures
+        """What was measured, by objective."""
+        found = self.judged
         if found is None:
             return {}
         known = {

@@ -15,8 +15,9 @@ import msgspec
 
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.compressing import untrained
-from argosy_controller.pipeline.goals import judge
+from argosy_controller.pipeline.goals import Figures, judge
 from argosy_controller.pipeline.messages import BuildRequest, Tell
+from argosy_controller.pipeline.metrics import Metric
 from argosy_controller.pipeline.recipe import Recipe, Search, Variant, parse_recipe
 from argosy_controller.pipeline.remembering import Memory, remembering
 from argosy_controller.pipeline.report import SearchReport, Trial
@@ -72,7 +73,7 @@ def searched(
             memory = remembering(request, task, 1)
         assert memory is not None
         pool = executor or stack.enter_context(ProcessPool(search.config.workers))
-        trials = _Trials(request, search, judged, task.judged_by.higher_is_better, memory, _base_key(request, data, memory), tell, pool)
+        trials = _Trials(request, search, judged, task.judged_by, memory, _base_key(request, data, memory), tell, pool)
         trials.run()
     return _found(search, judged, data, request.seed, trials)
 
@@ -124,7 +125,7 @@ class _Trials:
     request: BuildRequest
     search: Search
     judged: Variant
-    accuracy_up: bool
+    metric: Metric
     memory: Memory
     base_key: str
     tell: Tell
@@ -143,7 +144,7 @@ class _Trials:
 
     @property
     def larger_is_better(self) -> Mapping[str, bool]:
-        return {one: one == "accuracy" and self.accuracy_up for one in self.search.config.objectives}
+        return {one: one == "accuracy" and self.metric.higher_is_better for one in self.search.config.objectives}
 
     def run(self) -> None:
         """Until there are enough, or no more points."""
@@ -165,8 +166,11 @@ class _Trials:
         return [Candidate(number, values, self._missed(number)) for number, values in sorted(found.items())]
 
     def _missed(self, number: int) -> int:
-        figures = self.outcomes[number].figures
-        return 0 if figures is None else sum(one.met is False for one in judge(self.judged.name, self.judged.goals, figures))
+        found = self.outcomes[number].judged
+        if found is None:
+            return 0
+        figures = Figures(**msgspec.structs.asdict(found), best=self.metric.high, counted=self.metric.per_example)
+        return sum(one.met is False for one in judge(self.judged.name, self.judged.goals, figures))
 
     def _ended_before(self, number: int) -> bool:
         """Whether everything has ended on which trial `number` may depend."""
@@ -208,7 +212,7 @@ class _Trials:
             patience=self._patience,
             cache=str(self.memory.cache.folder),
             base=self.memory.base,
-            gradient=config.gradient if config.method == "gradient" else "",
+            gradient=config.method == "gradient",
         )
 
     @property
