@@ -20,7 +20,7 @@ from argosy_controller.pipeline.measuring import before_passes, measured_variant
 from argosy_controller.pipeline.messages import BuildRequest, Tell
 from argosy_controller.pipeline.recipe import Recipe, read_recipe
 from argosy_controller.pipeline.remembering import Memory, remembering, take_bundle
-from argosy_controller.pipeline.report import Report, write_report
+from argosy_controller.pipeline.report import Report, SearchReport, write_report
 from argosy_controller.pipeline.report_page import write_page
 from argosy_controller.pipeline.reproducing import build_command
 from argosy_controller.pipeline.sources.opening import open_trained
@@ -54,15 +54,34 @@ def build(request: BuildRequest, tell: Tell) -> None:
     key = _key(memory, request, model_name, recipe, task, data, given) if memory else ""
     if memory and take_bundle(memory, key, Path(request.out)):
         return tell("everything, from the cache", 1, 1)
+    recipe, search = _decided(request, recipe, task, data, memory, tell)
+    if search is not None and recipe.hyperparameters:  # they may shape the data, and the model that was given
+        task = load_task(Path(request.task), request.settings)
+        task.set_hyperparameters(recipe.hyperparameters)
+        data = checked_data(task, request.seed)
+        given = _given(request, task, data)
     made = compressed(recipe.steps, task, data, request.seed, Path(request.recipe).parent, tell, memory, given)
     with tempfile.TemporaryDirectory() as scratch:
         source = Source(made.model, task.outputs, data.calibrating, data.judging, task, Path(scratch))
         before = before_passes(made.original, task, data.test)
         found = [measured_variant(one, source, task, data, before, tell) for one in recipe.variants]
         found = timed([with_layers(one, made.original, source) for one in found])
-        _finish(request, recipe, model_name, found, _lineage(request, recipe, data), made, Standard(task.judged_by, before.accuracy))
+        lineage = _lineage(request, recipe, data, search)
+        _finish(request, recipe, model_name, found, lineage, made, Standard(task.judged_by, before.accuracy), search)
     if memory:
         memory.cache.keep_folder(key, Path(request.out))
+
+
+def _decided(
+    request: BuildRequest, recipe: Recipe, task: Task, data: Data, memory: Memory | None, tell: Tell
+) -> tuple[Recipe, SearchReport | None]:
+    """The recipe with nothing left open, and how that was decided; from here on the winner is built like any other recipe."""
+    if recipe.search is None:
+        return recipe, None
+    from argosy_controller.pipeline.search.searching import searched
+
+    found = searched(request, recipe, task, data, memory, tell)
+    return found.recipe, found.report
 
 
 def _given(request: BuildRequest, task: Task, data: Data) -> nn.Module | None:
@@ -77,7 +96,7 @@ def _key(memory: Memory, request: BuildRequest, model: str, recipe: Recipe, task
     return memory.whole(request, model, recipe, memory.first(task, data, request.seed, start, given=given is not None))
 
 
-def _lineage(request: BuildRequest, recipe: Recipe, data: Data) -> dict[str, str]:
+def _lineage(request: BuildRequest, recipe: Recipe, data: Data, search: SearchReport | None) -> dict[str, str]:
     versions = ", ".join(f"{name} {version}" for name, version in packages().items())
     return {
         "task": Path(request.task).name,
@@ -85,6 +104,7 @@ def _lineage(request: BuildRequest, recipe: Recipe, data: Data) -> dict[str, str
         "recipe": Path(request.recipe).name,
         "recipe_sha256": sha256_file(Path(request.recipe)),
         **({"trained": f"{Path(request.trained).name} {sha256_file(Path(request.trained))}"} if request.trained else {}),
+        **({"search": f"{search.method}, {len(search.trials)} candidates, number {search.chosen} built"} if search else {}),
         "passes": spelled(recipe.steps),
         "settings": ", ".join(f"{key}={_portable(value)}" for key, value in sorted(request.settings.items())),
         "seed": str(request.seed),
@@ -100,7 +120,14 @@ def _portable(value: str) -> str:
 
 
 def _finish(
-    request: BuildRequest, recipe: Recipe, model: str, found: list[Measured], lineage: dict[str, str], made: Compressed, standard: Standard
+    request: BuildRequest,
+    recipe: Recipe,
+    model: str,
+    found: list[Measured],
+    lineage: dict[str, str],
+    made: Compressed,
+    standard: Standard,
+    search: SearchReport | None,
 ) -> None:
     out = Path(request.out)
     cards = [write_variant(out, model, one, (), lineage) for one in found]
@@ -115,6 +142,7 @@ def _finish(
         interval=standard.interval,
         baseline=standard.baseline(made.steps[0]),
         steps=list(made.steps),
+        search=search,
         lineage=lineage,
         reproduce=build_command(request),
     )
