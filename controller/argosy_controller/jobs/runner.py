@@ -171,13 +171,13 @@ class BuildRunner:
             task_folder(place, row.task),
             recipe_file(place, row.task, row.recipe),
             place.out,
-            row.model or None,
-            row.settings,
-            row.seed,
-            _Scribe(self, row.id or 0),
-            self.rules.limits,
-            self.places.cache if row.cached else None,
-            around,
+            model=row.model or None,
+            settings=row.settings,
+            seed=row.seed,
+            on_progress=_Scribe(self, row.id or 0),
+            limits=self.rules.limits,
+            cache=self.places.cache if row.cached else None,
+            around=around,
         )
 
     def _register(self, number: int, out: Path, account: str) -> None:
