@@ -91,6 +91,7 @@ def fetch(session: Session, number: int, out: Path | None, publisher_key: str | 
     if out is None and publisher_key is None:
         raise errors.InvalidInput("name the folder for the files with --out, or the key that signs them with --publisher-key")
     with tempfile.TemporaryDirectory(prefix="argosy-fetch-") as temporary, session.client() as client:
+        _check_fetchable(client.get(f"/builds/{number}"))
         folder = out or Path(temporary) / "bundle"
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise Conflict(f"{folder} is there already: name a new or an empty folder with --out")
@@ -101,6 +102,15 @@ def fetch(session: Session, number: int, out: Path | None, publisher_key: str | 
         session.show(made, lambda console: console.print(f"Report and variants lie in {folder}"))
     else:
         session.show(made, lambda console: draw_version(console, made))
+
+
+def _check_fetchable(one: dict[str, Any]) -> None:
+    if one["version"]:
+        raise Conflict(
+            f"build {one['build']} is registered as {one['model']}@{one['version']}: see 'controller models show {one['model']}'"
+        )
+    if not one["fetchable"]:
+        raise Conflict(f"build {one['build']} is {one['state']}: only what a finished build made can be fetched")
 
 
 def follow(session: Session, number: int) -> Any:

@@ -61,6 +61,8 @@ def after(state: State, happening: Happening) -> State:
         Conflict: it cannot happen in this state.
     """
     found = TRANSITIONS.get((state, happening))
+    if found is None and state in ENDED:
+        raise Conflict(f"this build has ended already ({state}): nothing was changed")
     if found is None:
         raise Conflict(f"a build that is {state} cannot {happening}: nothing was changed")
     return found
