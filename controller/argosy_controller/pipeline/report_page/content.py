@@ -275,7 +275,7 @@ def _found(one: Judgement, metric: Metric, half_width: float) -> str:
         return told
     wanted, judged = words.target(one.goal, one.target, metric), words.objective(one.goal, one.judged, metric, half_width)
     # Rounded onto the goal itself the figure would not show on which side it is.
-    while judged == wanted and one.judged != one.target and half_width > 1e-7:
+    while words.round_text(judged) == words.round_text(wanted) and one.judged != one.target and half_width > 1e-7:
         half_width /= 10
         judged = words.objective(one.goal, one.judged, metric, half_width)
     return f"{told}, at worst {judged}"
