@@ -13,7 +13,10 @@ from argosy_controller.pipeline.exporters.onnx_int8_dynamic import OnnxInt8Dynam
 from argosy_controller.pipeline.exporters.onnx_int16x8 import OnnxInt16x8
 from argosy_controller.pipeline.exporters.onnx_packed import OnnxPacked
 from argosy_controller.pipeline.exporters.tflite_fp32 import TFLiteFp32
+from argosy_controller.pipeline.exporters.tflite_int4 import TFLiteInt4
 from argosy_controller.pipeline.exporters.tflite_int8 import TFLiteInt8
+from argosy_controller.pipeline.exporters.tflite_int8_dynamic import TFLiteInt8Dynamic
+from argosy_controller.pipeline.exporters.tflite_int16x8 import TFLiteInt16x8
 
 EXPORTERS: dict[str, Exporter[Any]] = {
     one.name: one
@@ -26,6 +29,9 @@ EXPORTERS: dict[str, Exporter[Any]] = {
         OnnxPacked(),
         TFLiteFp32(),
         TFLiteInt8(),
+        TFLiteInt16x8(),
+        TFLiteInt8Dynamic(),
+        TFLiteInt4(),
         CoreMLFp16(),
     )
 }

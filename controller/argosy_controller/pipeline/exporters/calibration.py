@@ -131,8 +131,9 @@ def divergence(histogram: Histogram, low: float, high: float, levels: int = _ENT
     would be all that is seen.
     """
     counts = _without_zeros(histogram)
-    start, end = np.searchsorted(histogram.edges, (low, high), side="right") - 1
-    end = max(min(int(end), len(counts)), start + 1)
+    start, end = (int(one) - 1 for one in np.searchsorted(histogram.edges, (low, high), side="right"))
+    start = min(max(start, 0), len(counts) - 1)
+    end = max(min(end, len(counts)), start + 1)
     window = counts[start:end]
     cut = window.copy()
     cut[0] += counts[:start].sum()

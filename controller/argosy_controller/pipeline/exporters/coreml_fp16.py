@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 from uuid import UUID, uuid5
@@ -27,7 +28,10 @@ class CoreMLFp16(Exporter[Config]):
         import torch
 
         example = source.example(1)
-        traced = torch.jit.trace(source.model, tuple(example.values()))  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            # A trace keeps the one way that the example took; what the model would do for other values is lost silently.
+            warnings.filterwarnings("error", message="Converting a tensor to a Python boolean")
+            traced = torch.jit.trace(source.model, tuple(example.values()))  # type: ignore[no-untyped-call]
         model = coremltools.convert(
             traced,
             inputs=[coremltools.TensorType(name=name, shape=tuple(one.shape)) for name, one in example.items()],

@@ -84,7 +84,7 @@ def _quantised(file: Path, floats: frozenset[str], config: OnnxInt4Config, to: P
         tensor = tensors.get(node.input[at]) if at is not None and node.name not in names else None
         if tensor is not None and tensor.data_type == 1 and len(tensor.dims) >= 2 and tensor.name not in packed:
             weights = onnx.numpy_helper.to_array(tensor)
-            to_name = Unpacking(f"int4.{len(packed)}.", shared)
+            to_name = Unpacking(f"~{len(packed)}.", shared)
             packed[tensor.name] = _unpacked(to_name, weights, _channel_axis(node, axis, weights.ndim), config).called(tensor.name)
             model.graph.initializer.remove(tensor)
     put(model.graph, packed.values(), shared)
@@ -120,14 +120,17 @@ def _unpacked(to: Unpacking, weights: Floats, axis: int, config: OnnxInt4Config)
 def quantised_blocks(blocks: Floats, search: bool) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
     """Numbers from -8 to 7 and half-precision scales (channels, blocks, 1) for weights (channels, blocks, weights).
 
+    The largest weight of a block becomes -8, whatever its sign (a scale may be negative): all 16 numbers are in use.
+
     Args:
         search: tries smaller scales too, and keeps for each block the one with the smallest squared error.
     """
-    largest = np.abs(blocks).max(axis=2, keepdims=True)
-    scales = _half(largest / 7)
+    at = np.abs(blocks).argmax(axis=2)[:, :, None]
+    whole = np.take_along_axis(blocks, at, 2) / -8
+    scales = _half(whole)
     least = _error(blocks, scales)
     for share in _SHRINKS[1:] if search else ():
-        tried = _half(largest / 7 * share)
+        tried = _half(whole * share)
         error = _error(blocks, tried)
         scales, least = np.where(error < least, tried, scales), np.minimum(error, least)
     return _numbers(blocks, scales).astype(np.int8), scales.astype(np.float16)
@@ -135,7 +138,8 @@ def quantised_blocks(blocks: Floats, search: bool) -> tuple[NDArray[np.int8], ND
 
 def _half(scales: Array) -> Floats:
     """Rounded to what is stored; the smallest that is not 0 for blocks of zeros."""
-    return np.clip(scales, 6e-8, 65504).astype(np.float16).astype(np.float32)
+    sizes = np.clip(np.abs(scales), 6e-8, 65504)
+    return np.copysign(sizes, scales).astype(np.float16).astype(np.float32)
 
 
 def _numbers(blocks: Floats, scales: Floats) -> Floats:

@@ -58,7 +58,7 @@ def pack(model: onnx.ModelProto, before: dict[str, Array]) -> list[str]:
     forms = []
     for tensor in [one for one in graph.initializer if one.data_type == 1 and np.prod(one.dims) >= _LEAST_VALUES]:
         base = [before[tensor.name]] if tensor.name in before else []
-        found = smallest(tensor.name, onnx.numpy_helper.to_array(tensor), base, f"unpack{len(packed)}.", shared)
+        found = smallest(tensor.name, onnx.numpy_helper.to_array(tensor), base, f"~{len(packed)}.", shared)
         if found is not None:
             graph.initializer.remove(tensor)
             forms.append(found[0])

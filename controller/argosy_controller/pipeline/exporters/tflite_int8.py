@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
-from argosy_controller.pipeline.exporters.tflite_fp32 import TFLiteFp32
-from argosy_controller.pipeline.options import Config
-
-_SIGNATURE = "serving_default"
+from argosy_controller.pipeline.exporters.options import StaticConfig
+from argosy_controller.pipeline.exporters.tflite_quantise import Scales, algorithm, calibrated, export_mixed, granularity
 
 
-class TFLiteInt8(Exporter[Config]):
-    """Recipe `static_wi8_ai8`: min-max ranges from calibration data, weights per channel."""
+class TFLiteStaticConfig(StaticConfig, frozen=True, kw_only=True):
+    """Options.
+
+    Attributes:
+        scales: how weights' scales are chosen: `minmax` covers the largest; `mse` and `octav` (Sakr et al. 2022,
+            arXiv:2206.06501) cut it where that makes the squared error smaller.
+    """
+
+    scales: Annotated[Scales, Meta(description="how scales of weights are chosen")] = "minmax"
+
+
+class TFLiteInt8(Exporter[TFLiteStaticConfig]):
+    """Weights symmetric, per channel, in 8 bits, activations int8 over their range from calibration data."""
 
     format = "tflite"
     precision = "int8"
+    paper = "Jacob et al. 2018, Quantization and training of neural networks for integer-arithmetic-only inference, arXiv:1712.05877"
+    config = TFLiteStaticConfig
 
-    def export(self, source: Source, path: Path, config: Config) -> None:
+    def export(self, source: Source, path: Path, config: TFLiteStaticConfig) -> None:
         """Quantises what `TFLiteFp32` wrote."""
-        from ai_edge_quantizer import qtyping, quantizer, recipe
+        export_mixed(source, path, config, static_plan(config, 8), calibrated(source, config, symmetric=False))
 
-        worker = quantizer.Quantizer(str(source.file(TFLiteFp32())), recipe.static_wi8_ai8())
-        for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
-            worker.update_quantization_recipe(regex=".*", operation_name=end, algorithm_key="no_quantize")
-        examples = [source.arrays(slice(i, i + 1)) for i in range(len(source.calibration))]
-        ranges = worker.calibrate({_SIGNATURE: examples})
-        path.write_bytes(worker.quantize(ranges).quantized_model)
+
+def static_plan(config: TFLiteStaticConfig, bits: int) -> Any:
+    """Fixed ranges of so many bits for activations, 8 bits for weights."""
+
+    def plan(worker: Any) -> None:
+        worker.add_static_config(
+            regex=".*",
+            operation_name="*",
+            activation_num_bits=bits,
+            weight_num_bits=8,
+            weight_granularity=granularity(config.per_channel),
+            algorithm_key=algorithm(config.scales),
+        )
+
+    return plan

@@ -70,8 +70,8 @@ class Unpacking:
 
     def common(self, name: str, array: Array) -> str:
         """A constant that the file has once."""
-        self.shared[f"unpack.{name}"] = array
-        return f"unpack.{name}"
+        self.shared[f"~{name}"] = array
+        return f"~{name}"
 
     def shape(self, *sizes: int) -> str:
         """A shape, for Reshape."""

@@ -1,0 +1,41 @@
+"""TFLite with 8-bit weights; activations are quantised while the model runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from argosy_controller.pipeline.exporters.interface import Exporter, Source
+from argosy_controller.pipeline.exporters.options import MixedConfig
+from argosy_controller.pipeline.exporters.tflite_quantise import Scales, algorithm, export_mixed, granularity
+
+
+class TFLiteDynamicConfig(MixedConfig, frozen=True, kw_only=True):
+    """Options.
+
+    Attributes:
+        scales: as in tflite-int8.
+    """
+
+    per_channel: Annotated[bool, Meta(description="a scale for each output channel of the weights, not one for the tensor")] = True
+    scales: Annotated[Scales, Meta(description="how scales of weights are chosen")] = "minmax"
+
+
+class TFLiteInt8Dynamic(Exporter[TFLiteDynamicConfig]):
+    """No calibration data are needed: kernels take each request's own range."""
+
+    format = "tflite"
+    precision = "int8-dynamic"
+    paper = "Jacob et al. 2018, arXiv:1712.05877; TFLite's dynamic range quantisation"
+    config = TFLiteDynamicConfig
+
+    def export(self, source: Source, path: Path, config: TFLiteDynamicConfig) -> None:
+        """Quantises what `TFLiteFp32` wrote."""
+
+        def plan(worker: Any) -> None:
+            options = {"granularity": granularity(config.per_channel), "algorithm_key": algorithm(config.scales)}
+            worker.add_dynamic_config(regex=".*", operation_name="*", num_bits=8, **options)
+
+        export_mixed(source, path, config, plan)

@@ -1,0 +1,163 @@
+"""Quantisation of a TFLite file by ai-edge-quantizer, with ranges of ours, and mixed precision over it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from argosy_controller.pipeline.exporters.calibration import Range, observed_ranges
+from argosy_controller.pipeline.exporters.interface import Source
+from argosy_controller.pipeline.exporters.mixed import kept_float
+from argosy_controller.pipeline.exporters.onnx_graph import quiet
+from argosy_controller.pipeline.exporters.options import MixedConfig, StaticConfig
+from argosy_controller.pipeline.exporters.tflite_fp32 import TFLiteFp32
+from argosy_controller.pipeline.task import Array, Split
+
+SIGNATURE = "serving_default"
+Scales = Literal["minmax", "mse", "octav"]
+_ALGORITHMS = {"minmax": "min_max_uniform_quantize", "mse": "MSE", "octav": "OCTAV"}
+#: Tells a quantizer what to do with all operators.
+Plan = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An operator with weights and those without that follow it, up to the next with weights.
+
+    Attributes:
+        name: as torch calls the module.
+        scopes: how the quantizer calls its operators.
+    """
+
+    name: str
+    scopes: tuple[str, ...]
+
+
+def export_mixed(source: Source, path: Path, config: MixedConfig, plan: Plan, ranges: Mapping[str, Range] | None = None) -> None:
+    """Quantises what `TFLiteFp32` wrote; which layers stay float is found first, where the options ask for it."""
+    plain = source.file(TFLiteFp32())
+    found = layers(plain, [name for name, _ in source.model.named_modules() if name])
+    with tempfile.TemporaryDirectory(dir=source.folder) as scratch:
+        trial = Path(scratch) / "trial.tflite"
+
+        def make(floats: frozenset[str]) -> Path:
+            quantised(plain, trial, plan, ranges, [one for one in found if one.name in floats])
+            return trial
+
+        floats = kept_float(source, path, config, [one.name for one in found], make, plain, "tflite")
+    quantised(plain, path, plan, ranges, [one for one in found if one.name in floats])
+
+
+def quantised(file: Path, to: Path, plan: Plan, ranges: Mapping[str, Range] | None, floats: Collection[Layer]) -> None:
+    """Writes the quantised form of a file; inputs, outputs and the layers named stay float."""
+    from ai_edge_quantizer import qtyping, quantizer
+
+    worker = quantizer.Quantizer(str(file))
+    plan(worker)
+    for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
+        worker.update_quantization_recipe(regex=".*", operation_name=end, algorithm_key="no_quantize")
+    scopes = [re.escape(scope) for one in floats for scope in one.scopes]
+    if scopes:
+        everything = qtyping.TFLOperationName.ALL_SUPPORTED
+        worker.update_quantization_recipe(regex=f"^(?:{'|'.join(scopes)})$", operation_name=everything, algorithm_key="no_quantize")
+    known = None if ranges is None else {name: _as_seen(one) for name, one in ranges.items()}
+    with quiet():
+        to.write_bytes(worker.quantize(deepcopy(known), enable_progress_report=False).quantized_model)
+
+
+def granularity(per_channel: bool) -> Any:
+    """How many weights share a scale."""
+    from ai_edge_quantizer import qtyping
+
+    return qtyping.QuantGranularity.CHANNELWISE if per_channel else qtyping.QuantGranularity.TENSORWISE
+
+
+def algorithm(scales: Scales) -> str:
+    """The quantizer's name for a way to choose scales of weights."""
+    return _ALGORITHMS[scales]
+
+
+def _as_seen(ends: Range) -> dict[str, Array]:
+    return {"min": np.array([[ends[0]]], np.float32), "max": np.array([[ends[1]]], np.float32)}
+
+
+def calibrated(source: Source, config: StaticConfig, symmetric: bool) -> dict[str, Range]:
+    """Ranges of every float tensor of what `TFLiteFp32` wrote."""
+    examples = source.calibration.take(slice(0, config.examples or None))
+    return observed_ranges(_observing(source.file(TFLiteFp32()), examples), config.calibration, config.percentile, symmetric)
+
+
+def _observing(file: Path, examples: Split) -> Callable[[], Iterator[Mapping[str, Array]]]:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    worker = Interpreter(model_path=str(file), num_threads=1, experimental_preserve_all_tensors=True, experimental_op_resolver_type=plain)
+    worker.allocate_tensors()
+    floats = [(one["name"], one["index"]) for one in worker.get_tensor_details() if one["dtype"] == np.float32 and one["name"]]
+    runner = worker.get_signature_runner(SIGNATURE)
+
+    def run(number: int) -> dict[str, Array]:
+        runner(**{name: np.ascontiguousarray(array[number : number + 1]) for name, array in examples.inputs.items()})
+        return {name: worker.get_tensor(index) for name, index in floats}
+
+    return lambda: (run(number) for number in range(len(examples)))
+
+
+def layers(file: Path, modules: Collection[str]) -> list[Layer]:
+    """The layers of a file's first graph, in order.
+
+    Args:
+        modules: torch's names of the model's modules.
+    """
+    from ai_edge_quantizer.utils import tfl_flatbuffer_utils as flatbuffers
+
+    model = flatbuffers.read_model(str(file))
+    graph = model.subgraphs[0]
+    groups: list[tuple[list[str], str]] = []
+    for operator in graph.operators:
+        scope = flatbuffers.get_op_scope(operator, graph.tensors)
+        kernel = next((one for one in (graph.tensors[i] for i in operator.inputs if i >= 0) if _is_kernel(model, one)), None)
+        name = "" if kernel is None else _module(kernel.name.decode(), modules) or f"layer{len(groups)}"
+        if not groups or (name and groups[-1][1]):
+            groups.append(([scope], name))
+        else:
+            groups[-1] = ([*groups[-1][0], scope], name or groups[-1][1])
+    return _distinct(groups)
+
+
+def _is_kernel(model: Any, tensor: Any) -> bool:
+    shape = tensor.shape if tensor.shape is not None else ()
+    return tensor.type == 0 and len(shape) >= 2 and model.buffers[tensor.buffer].data is not None
+
+
+def _distinct(groups: list[tuple[list[str], str]]) -> list[Layer]:
+    found: list[Layer] = []
+    for number, (scopes, name) in enumerate(groups):
+        taken = any(other.name == name for other in found)
+        found.append(Layer(f"{name or 'layer'}@{number}" if taken or not name else name, tuple(scopes)))
+    return found
+
+
+def _module(name: str, modules: Collection[str]) -> str:
+    """torch's name of the module whose weights these are, empty where it cannot be told.
+
+    `...Named/net.ResNet_model/torch.nn.modules.container.Sequential_layer1/net.Block_0/torch.nn.modules.conv.Conv2d_conv1;` is
+    `layer1.0.conv1`: each part is a class and, behind a `_`, what its parent calls it.
+    Of a batch norm and the convolution that it was folded into, the convolution stands last.
+    """
+    path = ""
+    for part in name.rpartition("Named/")[2].partition(";")[0].split("/")[1:]:
+        below = path + "." if path else ""
+        children = [one.removeprefix(below) for one in modules if one.startswith(below)]
+        fitting = [one for one in children if part.endswith(f"_{one}")]
+        if not fitting:
+            return ""
+        path = below + max(fitting, key=len)
+    return path
