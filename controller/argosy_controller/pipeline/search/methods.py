@@ -88,7 +88,7 @@ class Bayes(Method):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.lag = workers
         self._space, self._objectives, self._larger = space, objectives, larger_is_better
-        sampler = optuna.samplers.TPESampler(seed=seed, constraints_func=_missed)
+        sampler = optuna.samplers.TPESampler(seed=seed)
         self._study = optuna.create_study(sampler=sampler, directions=["minimize"] * len(objectives))
         self._distributions = {one.name: _distribution(one) for one in space.dimensions}
         self._asked = _Asked()
@@ -110,7 +110,7 @@ class Bayes(Method):
         import optuna
 
         trial = self._open.pop(_key(point))
-        trial.set_user_attr("missed", missed)
+        trial.set_constraint("goals missed", missed)
         if outcome.state == "complete":
             self._study.tell(trial, costs(outcome.values, self._objectives, self._larger))
         elif outcome.curve and len(self._objectives) == 1:
@@ -118,10 +118,6 @@ class Bayes(Method):
             self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
-
-
-def _missed(trial: optuna.trial.FrozenTrial) -> tuple[float]:
-    return (float(trial.user_attrs.get("missed", 0)),)
 
 
 def _distribution(one: Dimension) -> optuna.distributions.BaseDistribution:

@@ -58,7 +58,7 @@ class Dimension:
             return self.choices[min(int(share * len(self.choices)), len(self.choices) - 1)]
         if self.integer:  # every whole number has the same share
             low, high = self._ends(self.low, self.high + 1)
-            return min(int(self.high), math.floor(self._back(low + share * (high - low))))
+            return min(int(self.high), max(int(self.low), math.floor(self._back(low + share * (high - low)))))
         low, high = self._ends(self.low, self.high)
         return self.rounded(self._back(low + share * (high - low)))
 
