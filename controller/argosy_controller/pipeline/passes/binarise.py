@@ -29,7 +29,7 @@ class BinariseConfig(TrainingConfig, frozen=True, kw_only=True):
     """
 
     epochs: Annotated[int, Meta(ge=0, le=10_000, description="passes over the training data")] = 20
-    learning_rate: Annotated[float, Meta(gt=0, le=10, description="the optimiser's step size at the start")] = 1e-3
+    learning_rate: Annotated[float, Meta(gt=0, le=10, description="the optimiser's step size at the start")] = 3e-3
     method: Annotated[Method, Meta(description="how weights become binary")] = "binary-connect"
     layers: Annotated[Layers, Meta(description="which layers become binary")] = "as-published"
     activations: Annotated[bool, Meta(description="binarise the inputs of binary layers, too")] = False
@@ -48,7 +48,8 @@ class Binarise(Pass[BinariseConfig]):
     (Courbariaux et al., algorithm 1). Adam's step is scaled by the Glorot coefficient of each layer and that of sgd
     by its square (section 2.5): real weights are kept divided by it, which comes to the same. XNOR-Net's factor a is
     the mean absolute weight of the channel (Rastegari et al., equation 6); the factor K of activations, which their
-    section 3.2 finds to matter little, is left out. Batch norm's statistics are taken anew for the final weights.
+    section 3.2 finds to matter little, is left out. Models want batch norm after each binary layer, the last one too:
+    sums of signs are large. Its statistics are taken anew for the final weights.
     """
 
     name = "binarise"
