@@ -206,6 +206,8 @@ class _Reader:
                 check_stages(space, {("passes", at): one.get("use", "") for at, one in enumerate(document.get("passes", []))})
         except WrongDimension as error:
             raise self._wrong(error.path, str(error)) from error
+        if len(set(config.objectives)) < len(config.objectives):
+            raise self._wrong(("search", "objectives"), f"'objectives' name one twice: {', '.join(config.objectives)}")
         names = [one.name for one in recipe.variants]
         if config.judge and config.judge not in names:
             raise self._wrong(("search", "judge"), f"there is no variant {config.judge!r} to judge{nearest(config.judge, names)}")

@@ -188,7 +188,7 @@ def _running_below(folder: Path) -> list[int]:
     found = []
     for one in Path("/proc").iterdir():
         try:
-            links = [os.readlink(fd) for fd in (one / "fd").iterdir()] if one.name.isdigit() else []
+            links = [str(fd.readlink()) for fd in (one / "fd").iterdir()] if one.name.isdigit() else []
         except OSError:
             continue
         found += [int(one.name)] if any(link.startswith(str(folder)) for link in links) else []

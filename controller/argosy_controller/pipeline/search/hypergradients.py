@@ -15,6 +15,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from types import MethodType
 from typing import Any
@@ -62,11 +63,12 @@ def unrolled(
     tangents = {name: _zeros(state) for name in names}
     for number, batch in enumerate(_batches(task, train, training, seed)):
         random = torch.get_rng_state()
-        after: Any = None
+        after = state
         for name in names:
             torch.set_rng_state(random)  # every tangent sees the same dropout
             ones = {key: torch.ones_like(one) if key == name else torch.zeros_like(one) for key, one in hyper.items()}
-            after, tangents[name] = jvp(lambda s, h: step(s, h, batch, number), (state, hyper), (tangents[name], ones))  # noqa: B023
+            found: Any = jvp(partial(step, batch=batch, number=number), (state, hyper), (tangents[name], ones))
+            after, tangents[name] = found
         state = _detached(after)
         tangents = {name: _detached(one) for name, one in tangents.items()}
     loss, by_weights, by_buffers = _validation(student, state[0], state[1], task, validation)
@@ -91,8 +93,10 @@ def _normalised(norm: Any, values: torch.Tensor) -> torch.Tensor:
         norm.running_mean.mul_(1 - norm.momentum).add_(norm.momentum * mean)
         norm.running_var.mul_(1 - norm.momentum).add_(norm.momentum * variance * count / max(1, count - 1))
     wide = (1, -1, *[1] * (values.dim() - 2))
-    even = (values - mean.view(wide)) / torch.sqrt(variance.view(wide) + norm.eps)
-    return even if norm.weight is None else even * norm.weight.view(wide) + norm.bias.view(wide)
+    even: torch.Tensor = (values - mean.view(wide)) / torch.sqrt(variance.view(wide) + norm.eps)
+    if norm.weight is not None:
+        even = even * norm.weight.view(wide) + norm.bias.view(wide)
+    return even
 
 
 class _Step:

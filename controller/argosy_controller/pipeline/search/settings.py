@@ -25,7 +25,8 @@ class SearchConfig(Config, frozen=True, kw_only=True):
         workers: processes that try candidates at the same time, one thread each.
         seed: of what is proposed; None takes the build's. Trainings always have the build's.
         hopeless: a trial whose validation loss is worse than that of this share of the earlier trials at the same epoch is given
-            up; 1 gives none up. None takes 0.5 where accuracy is the only objective, else 1: a small model may be less accurate.
+            up; 1 gives none up, as method `gradient` always does. None takes 0.5 where accuracy is the only objective, else 1: a
+            small model may be less accurate.
         gradient: of method `gradient`: through the steps of training, or through the condition for its end.
         step: of method `gradient`: its first step, as a share of a dimension's range.
     """
@@ -49,5 +50,7 @@ class SearchConfig(Config, frozen=True, kw_only=True):
 
     @property
     def patience(self) -> float:
-        """`hopeless`, decided."""
+        """`hopeless`, decided; a descent needs the end of every trial."""
+        if self.method == "gradient":
+            return 1.0
         return self.hopeless if self.hopeless is not None else _USUAL_HOPELESS if self.objectives == ("accuracy",) else 1.0

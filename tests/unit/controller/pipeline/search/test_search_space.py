@@ -103,6 +103,8 @@ def test_the_named_variant_is_judged_and_else_the_first() -> None:
         ('method = "random"', 'method = "randm"', 2, "invalid enum value 'randm'"),
         ('method = "random"', 'method = "grid"', 8, "method grid needs steps = ... or choices"),
         ('method = "random"', 'method = "gradient"', 7, "'task.width' has no gradient"),
+        ("trials = 5", 'objectives = ["bytes", "bytes"]', 3, "'objectives' name one twice"),
+        ("trials = 5", 'objectives = ["byte"]', 3, "invalid enum value 'byte'"),
         ("trials = 5", "trails = 5", 3, "did you mean 'trials'?"),
         ('judge = "small"', 'judge = "smal"', 4, "there is no variant 'smal' to judge: did you mean 'small'?"),
     ],
