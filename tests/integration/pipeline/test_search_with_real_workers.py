@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from argosy_controller.pipeline.build import run_build
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 TASK = '''
-import os
 from pathlib import Path
 import numpy as np
 import torch

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +33,8 @@ from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.task import Data, Split, Task, checked_data, held_back, load_task
 from argosy_controller.pipeline.training import looked_on
 
+#: Where objectives of time are measured.
+_LATENCY: Latency = LocalLatency()
 _TIMED_REQUESTS = 16
 
 
@@ -72,7 +73,9 @@ def evaluate(job: Job) -> Outcome:
     except ArgosyError as error:
         outcome = Outcome(state="failed", reason=str(error))
     except Exception as error:  # libraries raise what they like; one candidate must not end a search
-        outcome = Outcome(state="failed", reason=f"{type(error).__name__}: {first_line(error)}", lasting=not isinstance(error, MemoryError))
+        outcome = Outcome(
+            state="failed", reason=f"{type(error).__name__}: {first_line(error)}", lasting=not isinstance(error, (MemoryError, OSError))
+        )
     return msgspec.structs.replace(outcome, seconds=round(time.monotonic() - start, 2))
 
 
@@ -108,19 +111,23 @@ def _fresh_bench(key: bytes, request: BuildRequest, recipe: Recipe) -> _Bench:
 
 
 def _tried(job: Job) -> Outcome:
-    recipe = parse_recipe(job.text, job.name, job.point)
-    bench = _bench(job.request, recipe)
     room = QuietRoom(Path(job.cache) / "quiet")
-    watch = Watch(bench.task, bench.validation, job.earlier, job.patience, room.pause)
     try:
         with room.working():
-            found = _judged(job, recipe, bench, watch, room)
-            gradient = _gradient(job, recipe, bench)
-    except Hopeless as stop:
-        return Outcome(state="hopeless", curve=watch.curve, reason=str(stop))
+            return _tried_in(room, job)
     finally:
         room.close()
-    return Outcome(state="complete", judged=found, curve=watch.curve, gradient=gradient)
+
+
+def _tried_in(room: QuietRoom, job: Job) -> Outcome:
+    recipe = parse_recipe(job.text, job.name, job.point)
+    bench = _bench(job.request, recipe)
+    watch = Watch(bench.task, bench.validation, job.earlier, job.patience, room.pause)
+    try:
+        found = _judged(job, recipe, bench, watch, room)
+    except Hopeless as stop:
+        return Outcome(state="hopeless", curve=watch.curve, reason=str(stop))
+    return Outcome(state="complete", judged=found, curve=watch.curve, gradient=_gradient(job, recipe, bench))
 
 
 def _judged(job: Job, recipe: Recipe, bench: _Bench, watch: Watch, room: QuietRoom) -> Judged:
@@ -144,9 +151,7 @@ def _exported(variant: Variant, source: Source) -> Path:
         raise InvalidInput(f"the model does not convert to {variant.use}: {type(error).__name__}: {first_line(error)}") from error
 
 
-def _measured(
-    job: Job, variant: Variant, file: Path, made: Compressed, bench: _Bench, room: QuietRoom, latency: Latency | None = None
-) -> Judged:
+def _measured(job: Job, variant: Variant, file: Path, made: Compressed, bench: _Bench, room: QuietRoom) -> Judged:
     task, split, model_format = bench.task, bench.validation, EXPORTERS[variant.use].format
     engine = open_model(model_format, file)
     after: Scored | None = judged(task, predict(engine, split), split.targets) if engine else None
@@ -154,7 +159,7 @@ def _measured(
     timing = None
     if job.timed:
         with room.alone():
-            timing = (latency or LocalLatency()).measure(file, model_format, list(requests(split.take(slice(0, _TIMED_REQUESTS)))))
+            timing = _LATENCY.measure(file, model_format, list(requests(split.take(slice(0, _TIMED_REQUESTS)))))
     last = made.steps[-1]
     return Judged(
         bytes=file.stat().st_size,
@@ -181,7 +186,3 @@ def _gradient(job: Job, recipe: Recipe, bench: _Bench) -> dict[str, float]:
 
 def _silent(stage: str, done: int, total: int) -> None:
     """A candidate's own progress is not shown: that of the search is."""
-
-
-#: What workers run; a plain function, so that executors can carry it.
-Evaluate = Callable[[Job], Outcome]
