@@ -89,7 +89,7 @@ def build(
     _check_together(out, keep, on_controller, detach, publisher_key, no_register)
     if model is not None:
         check_name("model", model)
-    wish = Wish(task, recipe, model, _settings(settings, mnist), seed, not no_cache, trained, trust_pickle)
+    wish = Wish(task, recipe, model, task_settings(settings, mnist), seed, not no_cache, trained, trust_pickle)
     if trained is not None and on_controller:
         raise InvalidInput("--from goes not with --on-controller: put the weights into the task's folder and load them in model()")
     if on_controller:
@@ -160,7 +160,8 @@ def _queue(session: Session, wish: Wish, detach: bool) -> None:
     session.show(made, lambda console: draw_build(console, made))
 
 
-def _settings(settings: tuple[str, ...], mnist: Path | None) -> dict[str, str]:
+def task_settings(settings: tuple[str, ...], mnist: Path | None = None) -> dict[str, str]:
+    """What `--set` and `--mnist` gave, by name."""
     values = {}
     for text in settings:
         key, equals, value = text.partition("=")

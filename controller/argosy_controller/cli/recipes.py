@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from argosy.errors import Conflict
 from argosy_controller.cli.shell import Session, controller_options, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from argosy_controller.pipeline.messages import Aim
     from argosy_controller.pipeline.reference import Entry, Option
 
 
@@ -57,6 +60,36 @@ def show(session: Session, name: str) -> None:
 
     found = entry(name)
     session.show(found, lambda console: _draw(console, found))
+
+
+@recipes.command(
+    epilog="\b\nExamples:\n  controller recipes suggest examples/digits\n  controller recipes suggest TASK --for speed --out recipe.toml"
+)
+@click.argument("task", type=click.Path(path_type=Path))
+@click.option(
+    "--for", "aim", type=click.Choice(["size", "speed", "accuracy"]), default="size", show_default=True, help="What matters most."
+)
+@click.option("--set", "settings", multiple=True, metavar="K=V", help="A setting of the task; repeatable.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write it to this new file, not to stdout.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the task's data and model.")
+@controller_options
+def suggest(session: Session, task: Path, aim: Aim, settings: tuple[str, ...], out: Path | None, seed: int) -> None:
+    """Write a first recipe for a task, after a look at its data and model.
+
+    The task's own code runs, in a process of its own; nothing is trained. Each line of the recipe says why it is there.
+    """
+    from argosy_controller.cli.build import task_settings
+    from argosy_controller.cli.progress import following
+    from argosy_controller.pipeline.suggest import run_suggest
+
+    if out is not None and out.exists():
+        raise Conflict(f"{out} is there already: name a new file with --out")
+    with following(f"look at {task.name}") as on_progress:
+        text = run_suggest(task, task_settings(settings), aim, seed, on_progress)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    document = {"task": task.name, "for": aim, "recipe": text, "file": str(out) if out else None}
+    session.show(document, lambda console: console.print(f"The recipe lies in {plain(str(out))}") if out else click.echo(text, nl=False))
 
 
 def _draw_list(console: Console, listed: list[Entry]) -> None:

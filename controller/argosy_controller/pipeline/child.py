@@ -21,7 +21,7 @@ import msgspec
 
 from argosy.errors import ArgosyError, Conflict, GoalsNotMet, InvalidInput, NotFound, Unavailable
 from argosy_controller.pipeline.limits import Limits
-from argosy_controller.pipeline.messages import BuildRequest, Failed, Finished, Progress, Reply, Request
+from argosy_controller.pipeline.messages import Failed, Finished, ImportRequest, Progress, Reply, Request
 
 _LONGEST_LINE = 1 << 20
 #: How often a stop is looked for and the log's size, seconds.
@@ -197,7 +197,7 @@ def _last_line(log: int) -> str:
 def _as_error(end: Failed | None, code: int, request: Request, limits: Limits, said: str, late: bool) -> ArgosyError:
     if isinstance(end, Failed):
         return _ERRORS.get(end.kind, ArgosyError)(end.text)
-    return died(isinstance(request, BuildRequest), code, limits, said, late)
+    return died(not isinstance(request, ImportRequest), code, limits, said, late)
 
 
 def died(building: bool, code: int, limits: Limits, said: str, late: bool | None = None) -> ArgosyError:

@@ -17,7 +17,7 @@ import msgspec
 
 from argosy.errors import ArgosyError, Unavailable
 from argosy_controller.pipeline.limits import Limits
-from argosy_controller.pipeline.messages import BuildRequest, Failed, Finished, Progress, Reply, Request
+from argosy_controller.pipeline.messages import BuildRequest, Failed, Finished, Progress, Reply, Request, SuggestRequest
 
 _PR_SET_PDEATHSIG = 1
 _NEEDS_MEMORY = "it needs more memory than this job may use ({}): use smaller batches or data, or raise the limit"
@@ -50,6 +50,10 @@ def _run(request: Request, fd: int) -> Finished | Failed:
             from argosy_controller.pipeline.building import build
 
             build(request, tell)
+        elif isinstance(request, SuggestRequest):
+            from argosy_controller.pipeline.looking import suggest
+
+            suggest(request, tell)
         else:
             from argosy_controller.pipeline.ready_files import import_file
 

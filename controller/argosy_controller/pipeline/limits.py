@@ -29,3 +29,5 @@ BUILD_LIMITS = Limits(memory_bytes=0, cpu_s=0, wall_s=6 * 3600)
 IMPORT_LIMITS = Limits(memory_bytes=6 * _GIB, cpu_s=300, wall_s=300)
 #: A build on the controller runs beside what the fleet hangs on: its memory is bounded too.
 CONTROLLER_BUILD_LIMITS = Limits(memory_bytes=16 * _GIB, cpu_s=0, wall_s=6 * 3600)
+#: Looking at a task loads its data and makes its model, and trains nothing.
+SUGGEST_LIMITS = Limits(memory_bytes=0, cpu_s=0, wall_s=1800)

@@ -6,9 +6,12 @@ The child's standard output is not used for this: conversion libraries print the
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+
+#: What a suggested recipe should be good for.
+Aim = Literal["size", "speed", "accuracy"]
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, tag="progress"):
@@ -69,7 +72,17 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True, tag="import"):
     seed: int
 
 
+class SuggestRequest(msgspec.Struct, frozen=True, kw_only=True, tag="suggest"):
+    """Look at a task, and write a first recipe for it into an empty folder."""
+
+    task: str
+    settings: dict[str, str]
+    aim: Aim
+    seed: int
+    out: str
+
+
 #: How a job reports: called with (stage, done, total).
 Tell = Callable[[str, int, int], None]
-Request = BuildRequest | ImportRequest
+Request = BuildRequest | ImportRequest | SuggestRequest
 Reply = Progress | Finished | Failed
