@@ -30,6 +30,9 @@ _MAGIC = (
 _QUANTISED_OPERATORS = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "MatMulInteger", "ConvInteger"}
 )
+#: What constants are called that rebuild packed weights; the last is only in files with 4-bit weights.
+UNPACKED, UNPACKED_INT4 = "~", "~eight"
+_SIXTEEN_BITS, _FOUR_BITS = frozenset({4, 5}), frozenset({21, 22})
 
 
 def detect(path: Path) -> str:
@@ -121,11 +124,21 @@ def _without_maps(model: onnx.ModelProto) -> list[str]:
 
 
 def onnx_precision(path: Path) -> str:
-    """`int8` when it quantises, `fp16` when most weights are, else `fp32`."""
+    """One of argosy.protocol.card.PRECISIONS, by the operators and weights of the file."""
     model = _parsed(path.read_bytes(), path.name)
-    if any(node.op_type in _QUANTISED_OPERATORS for node in all_nodes(model.graph)):
-        return "int8"
-    sizes = {kind: sum(int(np.prod(one.dims)) for one in _tensors(model.graph) if one.data_type == kind) for kind in (1, 10)}
+    operators = {node.op_type for node in all_nodes(model.graph)}
+    tensors = list(_tensors(model.graph))
+    if "DynamicQuantizeLinear" in operators:
+        return "int8-dynamic"
+    if operators & _QUANTISED_OPERATORS:
+        kinds = {one.data_type for one in tensors}
+        activations = "QuantizeLinear" in operators
+        return "int16x8" if activations and kinds & _SIXTEEN_BITS else "int4" if not activations and kinds & _FOUR_BITS else "int8"
+    if "MatMulNBits" in operators or any(one.name == UNPACKED_INT4 for one in tensors):
+        return "int4"
+    if any(one.name.startswith(UNPACKED) for one in tensors):
+        return "packed"
+    sizes = {kind: sum(int(np.prod(one.dims)) for one in tensors if one.data_type == kind) for kind in (1, 10)}
     return "fp16" if sizes[10] > sizes[1] else "fp32"
 
 
@@ -139,12 +152,24 @@ def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 
 
 def tflite_precision(path: Path) -> str:
-    """`int8` when any tensor is quantised to 8 bits, `fp16` when weights are half precision, else `fp32`."""
+    """`int16x8`, `int8`, `int8-dynamic` (8-bit weights beside float activations), `int4`, `fp16` or `fp32`, by the tensors."""
     from ai_edge_litert.interpreter import Interpreter
 
-    details: list[Any] = Interpreter(model_path=str(path), num_threads=1).get_tensor_details()
-    if any(one["dtype"] in (np.int8, np.uint8) and one["quantization"][0] for one in details):
-        return "int8"
-    if any(one["dtype"] in (np.int8, np.uint8) and len(one["quantization_parameters"]["scales"]) for one in details):
-        return "int8"
-    return "fp16" if any(one["dtype"] == np.float16 for one in details) else "fp32"
+    worker = Interpreter(model_path=str(path), num_threads=1)
+    details: list[Any] = [one for one in worker.get_tensor_details() if len(one["quantization_parameters"]["scales"])]
+    answers = {int(index) for one in worker._get_ops_details() for index in one["outputs"]}
+    kinds = {_bits(one["dtype"]) for one in details}
+    activations = {_bits(one["dtype"]) for one in details if one["index"] in answers}
+    if 16 in activations:
+        return "int16x8"
+    if 8 in kinds:
+        return "int8" if 8 in activations else "int8-dynamic"
+    if 4 in kinds:
+        return "int4"
+    return "fp16" if any(one["dtype"] == np.float16 for one in worker.get_tensor_details()) else "fp32"
+
+
+def _bits(dtype: Any) -> int:
+    """Of a quantised tensor's numbers; 4-bit ones have a type that numpy itself does not have."""
+    kind = np.dtype(dtype)
+    return 4 if "int4" in kind.name else 8 * kind.itemsize

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from argosy_controller.pipeline.formats import UNPACKED
 from argosy_controller.pipeline.task import Array
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ class Unpacking:
 
     def common(self, name: str, array: Array) -> str:
         """A constant that the file has once."""
-        self.shared[f"~{name}"] = array
-        return f"~{name}"
+        self.shared[UNPACKED + name] = array
+        return UNPACKED + name
 
     def shape(self, *sizes: int) -> str:
         """A shape, for Reshape."""
