@@ -42,14 +42,13 @@ class GoalLine:
 
 @dataclass(frozen=True)
 class BuildPage:
-    """Page data. `log` is the end of what it printed; `table` the lines below its reason, aligned."""
+    """Page data. `reason` is one sentence; `log` the end of what it printed."""
 
     number: int
     title: str
     badge: Badge
     tone: str
     reason: str
-    table: str
     open: bool
     meter: Meter | None
     model: str
@@ -71,15 +70,13 @@ def page(session: Session, places: Places, number: int, now: float) -> BuildPage
     """
     one = one_build(session, places, number, now)
     report = _report(session, places, number)
-    reason, _, table = one.reason.partition("\n")
     lines = log_tail(session, places, number).text.splitlines()
     return BuildPage(
         number=number,
         title=one.task,
         badge=build_badge(one.state),
         tone=_TONES.get(one.state, "info"),
-        reason=reason,
-        table=table,
+        reason=one.reason.partition("\n")[0],  # a table of goals follows it, which the page draws itself
         open=one.state in ("queued", "running"),
         meter=meter(one),
         model=one.model if one.version else "",

@@ -14,11 +14,26 @@ from hypothesis import strategies as st
 import argosy_controller.dashboard
 from argosy.histogram import Histogram
 from argosy_controller.dashboard import charts
-from argosy_controller.dashboard.pages import device, enrol, events, fleet, model, models, patterns, rollout, rollouts
+from argosy_controller.dashboard.pages import (
+    build,
+    builds,
+    device,
+    enrol,
+    events,
+    fleet,
+    model,
+    models,
+    patterns,
+    report,
+    rollout,
+    rollouts,
+)
 from argosy_controller.views.latency import Moment
 
 TEMPLATES = Path(argosy_controller.dashboard.__file__).parent / "templates"
 PAGES = {
+    "build": (build, build.BuildPage),
+    "builds": (builds, builds.BuildsPage),
     "device": (device, device.DevicePage),
     "enrol": (enrol, enrol.EnrolPage),
     "events": (events, events.EventsPage),
@@ -26,6 +41,7 @@ PAGES = {
     "model": (model, model.ModelPage),
     "models": (models, models.ModelsPage),
     "patterns": (patterns, patterns.PatternsPage),
+    "report": (report, report.ReportPage),
     "rollout": (rollout, rollout.RolloutPage),
     "rollouts": (rollouts, rollouts.RolloutsPage),
 }

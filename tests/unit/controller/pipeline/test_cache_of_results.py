@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,21 +110,25 @@ def test_place_is_chosen_by_the_environment(environment: dict[str, str], folder:
     assert default_folder(environment) == Path(folder)
 
 
-def _busy(folder: Path, name: str) -> None:
-    cache = Cache(folder, most_bytes=2000)
-    for number in range(40):
-        cache.keep(f"{name}{number % 7}", name.encode() * 100)
-        found = cache.read(f"a{number % 7}")
-        assert found is None or found == b"a" * 100
+BUSY = """
+import sys
+from pathlib import Path
+from argosy_controller.pipeline.cache import Cache
+
+cache, name = Cache(Path(sys.argv[1]), most_bytes=2000), sys.argv[2]
+for number in range(40):
+    cache.keep(f"{name}{number % 7}", name.encode() * 100)
+    found = cache.read(f"a{number % 7}")
+    assert found is None or found == b"a" * 100, found
+"""
 
 
 @pytest.mark.integration
 def test_several_processes_share_a_folder(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_busy, args=(tmp_path / "cache", name)) for name in "ab"]
-    for one in workers:
-        one.start()
-    for one in workers:
-        one.join(60)
-    assert [one.exitcode for one in workers] == [0, 0]
+    workers = [subprocess.Popen([sys.executable, "-c", BUSY, str(tmp_path / "cache"), name]) for name in "ab"]
+    try:
+        assert [one.wait(60) for one in workers] == [0, 0]
+    finally:
+        for one in workers:
+            one.kill()
     assert sum(one.stat().st_size for one in (tmp_path / "cache" / "models").iterdir()) <= 2000
