@@ -63,9 +63,15 @@ class _Listening(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         with torch._C.DisableTorchFunction():  # a functional is written with others: one call must count once
             made = func(*args, **(kwargs or {}))
-        if func in _NAMES:
-            self.calls.append((_NAMES[func], made))
+        name = "relu6" if func is functional.hardtanh and _is_relu6(kwargs or {}) else _NAMES.get(func)
+        if name is not None:
+            self.calls.append((name, made))
         return made
+
+
+def _is_relu6(options: Mapping[str, Any]) -> bool:
+    """nn.ReLU6 is written as a hard tanh."""
+    return options.get("min_val") == 0 and options.get("max_val") == 6
 
 
 def _is_output(made: Any, answer: tuple[torch.Tensor, ...]) -> bool:
