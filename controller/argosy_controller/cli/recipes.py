@@ -94,7 +94,11 @@ def suggest(session: Session, task: Path, aim: Aim, settings: tuple[str, ...], o
 
 def _draw_list(console: Console, listed: list[Entry]) -> None:
     width = max(len(one.name) for one in listed)
-    for kind, title in (("pass", "Passes: [[passes]] use = ..."), ("variant", "Variants: [[variants]] use = ...")):
+    for kind, title in (
+        ("pass", "Passes: [[passes]] use = ..."),
+        ("variant", "Variants: [[variants]] use = ..."),
+        ("table", "Tables beside them"),
+    ):
         console.print(title, style="bold", markup=False)
         for one in listed:
             if one.kind == kind:
@@ -114,7 +118,7 @@ def _draw(console: Console, one: Entry) -> None:
         if options:
             console.print(f"\n{title}", style="bold")
             console.print(_table(options))
-    console.print("\nIn a recipe", style="bold")
+    console.print("\nIn a recipe, all at their defaults: write down only what you change", style="bold")
     console.print(example(one), markup=False)
 
 

@@ -55,6 +55,7 @@ def task_facts(task: Task, data: Data, model: nn.Module | None) -> TaskFacts:
         slow_activations=_count(model, _SLOW),
         floats=all(array.dtype.kind == "f" for array in data.train.inputs.values()),
         epochs=task.training.epochs,
+        batch_size=task.training.batch_size,
         learning_rate=task.training.learning_rate,
     )
 

@@ -16,12 +16,21 @@ from msgspec import inspect as types
 
 from argosy.errors import NotFound
 from argosy_controller.pipeline.exporters import EXPORTERS
+from argosy_controller.pipeline.goals import Goals
 from argosy_controller.pipeline.options import TrainingConfig
 from argosy_controller.pipeline.passes import PASSES
+from argosy_controller.pipeline.search.settings import SearchConfig
 from argosy_controller.pipeline.spelling import nearest
 
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+#: A bound that only keeps infinity out.
+_ENDLESS = 1e100
 _LENGTHS = {"min_length": ">=", "max_length": "<="}
+_TABLES = {
+    "goals": (Goals, "What every variant must reach; a variant's own goals = { ... } replace these by name."),
+    "search": (SearchConfig, "How options that are left open are decided: share = { low = 0.3, high = 0.8 }, scope = { choices = [...] }."),
+}
+Kind = Literal["pass", "variant", "table"]
 _SHORT = {"IntType": "integer", "FloatType": "number", "BoolType": "true or false", "StrType": "text", "NoneType": "nothing"}
 
 
@@ -47,7 +56,7 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A pass or a variant: what a recipe's `use = ...` can be.
+    """A pass or a variant, which a recipe's `use = ...` can be, or a table that a recipe may have.
 
     Attributes:
         what: it does, in one sentence.
@@ -56,7 +65,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         format, precision: of a variant's file; empty for a pass.
     """
 
-    kind: Literal["pass", "variant"]
+    kind: Kind
     name: str
     what: str
     more: str
@@ -67,20 +76,21 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def entries() -> list[Entry]:
-    """All passes, then all variants, in the order of their registries."""
+    """All passes, then all variants, in the order of their registries; then the tables beside them."""
     passes = [_entry("pass", name, one) for name, one in PASSES.items()]
-    return passes + [_entry("variant", name, one) for name, one in EXPORTERS.items()]
+    variants = [_entry("variant", name, one) for name, one in EXPORTERS.items()]
+    return passes + variants + [_table(name, config, what) for name, (config, what) in _TABLES.items()]
 
 
 def entry(name: str) -> Entry:
-    """The pass or variant of that name.
+    """The pass, variant or table of that name.
 
     Raises:
         NotFound: there is none; the message names the nearest.
     """
     known = {one.name: one for one in entries()}
     if name not in known:
-        raise NotFound(f"there is no pass and no variant {name[:60]!r}{nearest(name, known)}")
+        raise NotFound(f"there is no pass, variant or table {name[:60]!r}{nearest(name, known)}")
     return known[name]
 
 
@@ -90,7 +100,8 @@ def example(one: Entry) -> str:
     settings = [(f"{option.name} = {toml(option.default)}", _remark(option)) for option in own if option.default is not None]
     width = max((len(text) for text, _ in settings), default=0)
     lines = [f"{text.ljust(width)}  # {remark}" if remark else text for text, remark in settings]
-    return "\n".join([f"[[{'passes' if one.kind == 'pass' else 'variants'}]]", f'use = "{one.name}"', *lines])
+    head = [f"[{one.name}]"] if one.kind == "table" else [f"[[{'passes' if one.kind == 'pass' else 'variants'}]]", f'use = "{one.name}"']
+    return "\n".join([*head, *lines])
 
 
 def _remark(option: Option) -> str:
@@ -107,7 +118,7 @@ def toml(value: Any) -> str:
     return repr(value) if isinstance(value, float) else msgspec.json.encode(value).decode()
 
 
-def _entry(kind: Literal["pass", "variant"], name: str, one: Any) -> Entry:
+def _entry(kind: Kind, name: str, one: Any) -> Entry:
     return Entry(
         kind=kind,
         name=name,
@@ -120,6 +131,10 @@ def _entry(kind: Literal["pass", "variant"], name: str, one: Any) -> Entry:
     )
 
 
+def _table(name: str, config: type[Any], what: str) -> Entry:
+    return Entry(kind="table", name=name, what=what, more="", paper="", options=list(_options(config)))
+
+
 def _paragraph(text: str | None) -> str:
     """The first paragraph of a docstring in one line."""
     return " ".join(inspect.cleandoc(text or "").split("\n\n")[0].split())
@@ -130,13 +145,12 @@ def _options(config: type[Any]) -> Iterator[Option]:
     described = types.type_info(config)
     assert isinstance(described, types.StructType)
     for one in described.fields:
-        extra = one.type.extra_json_schema or {} if isinstance(one.type, types.Metadata) else {}
         bare = one.type.type if isinstance(one.type, types.Metadata) else one.type
         yield Option(
             name=one.name,
             kind=_kind(bare),
             default=_default(one),
-            description=extra.get("description") or told.get(one.name, ""),
+            description=_description(one.type) or told.get(one.name, ""),
             unit=_unit(one.type),
             range=_range(bare),
             choices=_choices(bare),
@@ -145,9 +159,15 @@ def _options(config: type[Any]) -> Iterator[Option]:
 
 
 def _default(one: types.Field) -> Any:
-    if one.default is not msgspec.NODEFAULT:
-        return msgspec.to_builtins(one.default)
-    return msgspec.to_builtins(one.default_factory()) if callable(one.default_factory) else None
+    value = one.default_factory() if callable(one.default_factory) else one.default
+    return None if value is msgspec.NODEFAULT else msgspec.json.decode(msgspec.json.encode(value))
+
+
+def _description(kind: types.Type) -> str:
+    """What its Meta says; of something or nothing the something's."""
+    if isinstance(kind, types.UnionType):
+        return next((found for found in map(_description, kind.types) if found), "")
+    return str((kind.extra_json_schema or {}).get("description", "")) if isinstance(kind, types.Metadata) else ""
 
 
 def _unit(kind: types.Type) -> str:
@@ -176,9 +196,11 @@ def _range(one: types.Type) -> str:
         return next((found for found in map(_range, one.types) if found), "")
     if isinstance(one, (types.ListType, types.VarTupleType)) and (each := _range(one.item_type)):
         return f"each {each}"
-    if getattr(one, "ge", None) is not None and getattr(one, "le", None) is not None:
-        return f"{one.ge:,} to {one.le:,}"  # type: ignore[attr-defined]
-    found = [f"{sign} {getattr(one, name):,}" for name, sign in _BOUNDS.items() if getattr(one, name, None) is not None]
+    bounds = {name: getattr(one, name, None) for name in _BOUNDS}
+    real = {name: bound for name, bound in bounds.items() if bound is not None and abs(bound) < _ENDLESS}
+    if set(real) == {"ge", "le"}:
+        return f"{real['ge']:,} to {real['le']:,}"
+    found = [f"{sign} {real[name]:,}" for name, sign in _BOUNDS.items() if name in real]
     found += [f"length {sign} {getattr(one, name):,}" for name, sign in _LENGTHS.items() if getattr(one, name, None) is not None]
     return " and ".join(found)
 

@@ -1,4 +1,4 @@
-"""docs/reference-passes.md, written from the registries: `controller recipes --markdown > docs/reference-passes.md`."""
+"""docs/reference-passes.md, written from the registries by `make reference`, which is `controller recipes --markdown`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from argosy_controller.pipeline.reference import Entry, Option, example, toml
 
-_HEAD = """# Passes and variants
+_HEAD = """# Passes, variants, goals and search
 
-What a recipe's `use = "..."` can name. Written by `controller recipes --markdown`; do not edit. `controller recipes NAME` prints
-the same in a terminal, `controller recipes suggest TASK` writes a first recipe for a task.
+What a recipe can hold. Written by `controller recipes --markdown`; do not edit. `controller recipes NAME` prints
+the same in a terminal, `controller recipes suggest TASK` writes a first recipe for a task. The examples show every option at its
+default: write down only what you change.
 """
 _TRAINING = """## Options of everything that trains
 
@@ -25,6 +26,7 @@ def markdown(entries: Iterable[Entry]) -> str:
     parts += ["## Passes\n", *(_section(one) for one in listed if one.kind == "pass")]
     parts += [_TRAINING, *_table(shared)]
     parts += ["## Variants\n", *(_section(one) for one in listed if one.kind == "variant")]
+    parts += ["## Tables\n", *(_section(one) for one in listed if one.kind == "table")]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -42,6 +44,8 @@ def _section(one: Entry) -> str:
     if len(own) < len(one.options):
         also = "It also takes" if own else "It takes"
         lines += [f"{also} the [options of everything that trains](#options-of-everything-that-trains){_other_defaults(one)}.\n"]
+    if one.kind == "table":
+        return "\n".join(lines)
     lines += [f"```toml\n{example(one)}\n```\n"]
     return "\n".join(lines)
 

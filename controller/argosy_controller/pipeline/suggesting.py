@@ -20,7 +20,11 @@ _DROPS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 #: Of the test examples, what a good compressed model loses and wins against the trained one: half a point is lost in all.
 _LOST, _WON = 0.015, 0.01
 _SMALL_BYTES = 100_000
+#: Below, most of a file is its frame: there is nothing to win by cutting.
+_TINY_MODEL = 2000
 _SMALL_MODEL = 20_000
+#: Steps of the optimiser that win back what a cut cost, however few examples there are.
+_STEPS = 200
 _FEW_EXAMPLES = 200
 _FEWEST_EXAMPLES = 20
 
@@ -35,7 +39,7 @@ class TaskFacts(msgspec.Struct, frozen=True, kw_only=True):
         convolutions, dense, recurrent: how many such layers it has.
         slow_activations: sigmoids and tanhs, which cost much on small processors.
         floats: all inputs are floating-point numbers.
-        epochs, learning_rate: of the first training; 0 epochs: the model comes trained.
+        epochs, batch_size, learning_rate: of the first training; 0 epochs: the model comes trained.
     """
 
     name: str
@@ -51,6 +55,7 @@ class TaskFacts(msgspec.Struct, frozen=True, kw_only=True):
     slow_activations: int
     floats: bool
     epochs: int
+    batch_size: int
     learning_rate: float
 
     @property
@@ -85,12 +90,13 @@ def _head(facts: TaskFacts, aim: Aim) -> str:
     made = f"{facts.parameters:,} parameters" if facts.parameters else "a model that comes with --from FILE"
     layers = {"convolutions": f"{facts.convolutions} convolutions", "dense": f"{facts.dense} dense layers"}
     kind = f", {layers[facts.family]}" if facts.family in layers else ""
+    summary = _SUMMARIES["unknown" if facts.parameters < _TINY_MODEL else facts.family][aim]
     return "\n".join(
         [
             f"# A first recipe for {facts.name}, for {aim}: {made}{kind}, {facts.train:,} training and {facts.test:,} test examples.",
             "# Build it:            controller build TASK --recipe THIS --out DIR     (then open DIR/report.html)",
             "# What may stand here: controller recipes, controller recipes NAME",
-            f'summary = "{_SUMMARIES[facts.family][aim]}"',
+            f'summary = "{summary}"',
         ]
     )
 
@@ -106,7 +112,11 @@ _SUMMARIES: dict[Family, dict[Aim, str]] = {
         "speed": "half the multiplications, fine-tuned",
         "accuracy": "quantised with care",
     },
-    "dense": {"size": "most weights cut, fine-tuned", "speed": "half the multiplications, fine-tuned", "accuracy": "quantised with care"},
+    "dense": {
+        "size": "the least weights cut, fine-tuned",
+        "speed": "half the multiplications, fine-tuned",
+        "accuracy": "quantised with care",
+    },
     "other": _POST_TRAINING,
     "unknown": _POST_TRAINING,
 }
@@ -129,7 +139,7 @@ def _drop_goal(facts: TaskFacts, drop: float | None) -> list[str]:
     metric = _plain(facts.metric)
     if facts.share and drop is not None:
         why = f"{100 * drop:g} points of {metric} against the trained model, paired"
-        return [f"accuracy_drop_at_most = {drop:g}  # {why}: about the least that {facts.test:,} test examples can decide"]
+        return [f"accuracy_drop_at_most = {drop:g}  # {why}: about what {facts.test:,} test examples can decide"]
     if facts.share:
         return [f"# accuracy_drop_at_most = 0.02  # {facts.test:,} test examples are too few to decide about a drop: hold out more"]
     if facts.bounded:
@@ -139,7 +149,7 @@ def _drop_goal(facts: TaskFacts, drop: float | None) -> list[str]:
 
 
 def _passes(facts: TaskFacts, aim: Aim) -> list[str]:
-    if aim == "accuracy" or facts.family in ("other", "unknown"):
+    if aim == "accuracy" or facts.family in ("other", "unknown") or facts.parameters < _TINY_MODEL:
         return []
     if facts.family == "dense" and aim == "size":
         return [_cut_weights(facts)]
@@ -161,10 +171,10 @@ def _cut_weights(facts: TaskFacts) -> str:
         [
             "[[passes]]",
             'use = "prune-magnitude"  # single weights become 0: onnx-packed stores them in little space; no engine gets faster by it',
-            f"share = {'0.9 ' if facts.parameters > _SMALL_MODEL else '0.8 '}             # of all weights",
+            f"share = {0.9 if facts.parameters > _SMALL_MODEL else 0.5}              # of all weights",
             'scope = "model"          # ranked together, so that layers which need their weights keep more of them',
             "rounds = 3               # cut and train three times: more can go than at once",
-            f"epochs = {_epochs(facts)}               # of training after each cut",
+            f"epochs = {_epochs(facts)}".ljust(25) + "# of training after each cut",
             f"learning_rate = {_rate(facts)}",
         ]
     )
@@ -182,7 +192,9 @@ def _finetune(facts: TaskFacts) -> str:
 
 
 def _epochs(facts: TaskFacts) -> int:
-    return min(max(facts.epochs // 4, 3), 10)
+    """A quarter of the first training, and enough steps where examples are few."""
+    steps = max(1, math.ceil(facts.train / max(facts.batch_size, 1)))
+    return max(3, min(max(facts.epochs // 4, math.ceil(_STEPS / steps)), max(facts.epochs, 10)))
 
 
 def _rate(facts: TaskFacts) -> str:
@@ -193,7 +205,7 @@ def _variants(facts: TaskFacts, aim: Aim, drop: float | None) -> list[str]:
     found = [_variant("onnx-fp32", "single precision: what the others are compared with")]
     if not facts.floats or facts.recurrent:
         return [*found, _variant("onnx-int8-dynamic", "8-bit weights; ranges of activations are found while it runs", _limit(facts, aim))]
-    if facts.family == "dense" and aim == "size":
+    if facts.family == "dense" and aim == "size" and facts.parameters >= _TINY_MODEL:
         found.append(_variant("onnx-packed", "exactly the fp32 model's numbers; cut weights take little space"))
     careful = [f"mixed_drop_at_most = {(drop or 0.02) / 2:g}  # layers stay float until the drop is at most this, on validation data"]
     found.append(

@@ -34,10 +34,11 @@ class Wine(Task):
         return Data(train=parts[0], test=parts[1])
 
     def model(self, seed):
-        return nn.Sequential(nn.Linear(13, 32), nn.ReLU(), nn.Linear(32, 3))
+        return nn.Sequential(nn.Linear(13, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 3))
 """
 
 
+@pytest.mark.slow
 def test_suggestion_for_a_new_task_builds_and_meets_its_goals(tmp_path: Path) -> None:
     task, recipe = tmp_path / "wine", tmp_path / "recipe.toml"
     task.mkdir()

@@ -40,6 +40,7 @@ def _facts(**changed: Any) -> TaskFacts:
         slow_activations=0,
         floats=True,
         epochs=30,
+        batch_size=64,
         learning_rate=2e-3,
     )
     return msgspec.structs.replace(usual, **changed)
@@ -96,6 +97,15 @@ def test_too_small_a_test_set_is_told_and_sets_no_goal() -> None:
     assert _suggested(facts, "size").variants[0].goals.accuracy_drop_at_most is None
 
 
+def test_few_examples_get_more_epochs_so_that_a_cut_is_won_back() -> None:
+    assert [_suggested(_facts(train=train), "size").steps[1].config.epochs for train in (90, 1000, 60_000)] == [30, 13, 7]  # type: ignore[attr-defined]
+
+
+def test_model_of_some_hundred_weights_is_left_whole() -> None:
+    recipe = _suggested(_facts(convolutions=0, parameters=547), "size")
+    assert recipe.steps == () and recipe.summary == "8-bit weights, as trained"
+
+
 def test_bytes_are_a_goal_only_where_the_weights_decide_about_them() -> None:
     assert _suggested(_facts(), "size").variants[1].goals.bytes_at_most == 160_000
     assert _suggested(_facts(parameters=5000), "size").variants[1].goals.bytes_at_most is None
@@ -117,6 +127,7 @@ def test_bytes_are_a_goal_only_where_the_weights_decide_about_them() -> None:
         slow_activations=st.integers(0, 9),
         floats=st.booleans(),
         epochs=st.integers(0, 10_000),
+        batch_size=st.integers(0, 65_536),
         learning_rate=st.floats(1e-12, 10),
     ),
     st.sampled_from(AIMS),
