@@ -18,7 +18,7 @@ from argosy.errors import InvalidInput
 from argosy.names import check_name
 from argosy_controller.jobs.places import Place
 
-MAX_TASK_FILES = 2000
+MAX_TASK_FILES = 1500
 MAX_TASK_BYTES = 1 << 30
 REQUEST_FILE = "request.json"
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._+@ -]{0,99}"

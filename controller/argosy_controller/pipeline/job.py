@@ -6,27 +6,18 @@ Limits are set before anything else is imported. Replies go to FD; whatever libr
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import resource
 import signal
 import sys
-import traceback
 
 import msgspec
 
-from argosy.errors import ArgosyError, Unavailable
+from argosy_controller.pipeline.blame import failed
 from argosy_controller.pipeline.limits import Limits
 from argosy_controller.pipeline.messages import BuildRequest, Failed, Finished, Progress, Reply, Request, SuggestRequest
 
 _PR_SET_PDEATHSIG = 1
-_NEEDS_MEMORY = "it needs more memory than this job may use ({}): use smaller batches or data, or raise the limit"
-_MEMORY_WORDS = ("can't allocate memory", "cannot allocate memory", "std::bad_alloc", "bad allocation", "not enough memory")
-_DISK = {
-    errno.ENOSPC: "the disk is full, so {} could not be written: free some space and start it again",
-    errno.EDQUOT: "the disk quota is used up, so {} could not be written: free some space and start it again",
-    errno.EFBIG: "{} grew over what a file of a job may hold: make the model smaller",
-}
 
 
 def main(argv: list[str]) -> int:
@@ -58,31 +49,9 @@ def _run(request: Request, fd: int) -> Finished | Failed:
             from argosy_controller.pipeline.ready_files import import_file
 
             import_file(request, tell)
-    except MemoryError:
-        return Failed(kind="invalid-input", text=_NEEDS_MEMORY.format(_memory()))
-    except ArgosyError as error:
-        return Failed(kind=error.kind, text=_NEEDS_MEMORY.format(_memory()) if _is_memory(error) else str(error))
-    except Exception as error:  # the last line of defence: a person gets a sentence, the log gets the story
-        traceback.print_exc()
-        if _is_memory(error):
-            return Failed(kind="invalid-input", text=_NEEDS_MEMORY.format(_memory()))
-        if isinstance(error, OSError) and error.errno in _DISK:
-            return Failed(kind=Unavailable.kind, text=_DISK[error.errno].format(error.filename or "its files"))
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{os.path.basename(frame.filename)} line {frame.lineno}"  # noqa: PTH119
-        return Failed(kind=ArgosyError.kind, text=f"the job failed: {type(error).__name__}: {str(error)[:500]} ({where})")
+    except Exception as error:
+        return failed(error)
     return Finished()
-
-
-def _is_memory(error: BaseException) -> bool:
-    """Whether memory ran out: torch and onnxruntime say it in words, and the user's line that asked for it is not to blame."""
-    text = str(error).lower()
-    return isinstance(error.__cause__, MemoryError) or any(words in text for words in _MEMORY_WORDS)
-
-
-def _memory() -> str:
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return "all of this machine's" if limit == resource.RLIM_INFINITY else f"{limit / (1 << 30):.1f} GiB of addresses"
 
 
 def _send(fd: int, reply: Reply) -> None:
