@@ -17,7 +17,7 @@ from argosy_controller.pipeline.passes.distil import DistilConfig
 from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.task import Split, Task
 from argosy_controller.pipeline.teachers import Teacher, find_teacher, teacher_task
-from argosy_controller.pipeline.training import Loss, fit, forward, named_loss
+from argosy_controller.pipeline.training import Loss, fit, forward, looked_on, named_loss
 
 #: Answers of a teacher that are kept while the student is trained.
 _MOST_BYTES = 1 << 30
@@ -32,13 +32,19 @@ def distilled(model: nn.Module, config: DistilConfig, ctx: Context) -> nn.Module
     told = _Told(
         ctx.on_step, ((another.training.epochs if another else 0), config.hint_epochs if config.hint_student else 0, config.epochs)
     )
-    teacher = find_teacher(config.teacher, another, model, ctx, told.stage(0))
+    with looked_on(_nobody):  # a search must not judge a teacher
+        teacher = find_teacher(config.teacher, another, model, ctx, told.stage(0))
     student = _anew(model, ctx.seed) if config.fresh else model
     if config.hint_student or config.hint_teacher:
-        student = learnt_hint(student, teacher, config, ctx, told.stage(1))
+        with looked_on(_nobody):  # nor a student that gives hints yet, not answers
+            student = learnt_hint(student, teacher, config, ctx, told.stage(1))
     numbered = Split(ctx.data.train.inputs, np.arange(len(ctx.data.train)))
     loss = _loss(teacher, config, ctx)
     return fit(student, ctx.task, numbered, config, seed=ctx.seed, on_epoch=told.stage(2), loss=loss)
+
+
+def _nobody(model: nn.Module) -> None:
+    """Looks at nothing."""
 
 
 class _Told:

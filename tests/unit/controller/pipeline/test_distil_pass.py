@@ -21,6 +21,7 @@ from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.distil import DistilConfig
 from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.task import Data, Split, Task
+from argosy_controller.pipeline.training import looked_on
 
 TEACHER = """
 from argosy_controller.pipeline.task import Data, Split, Task
@@ -184,6 +185,18 @@ def test_a_hint_draws_the_students_layer_to_the_teachers(network: Any, ctx: Cont
     assert not torch.equal(hinted[2].weight, network[2].weight)
     assert torch.equal(hinted[6].weight, network[6].weight)  # behind the guided layer nothing is learnt yet
     assert list(hinted.state_dict()) == list(network.state_dict())  # the regressor is gone
+
+
+def test_a_search_looks_on_at_the_student_only(network: Any, ctx: Context) -> None:
+    seen: list[torch.Size] = []
+
+    def onlooker(model: nn.Module) -> None:
+        with torch.no_grad():
+            seen.append(model(torch.zeros(3, 1, 8, 8)).shape)
+
+    with looked_on(onlooker):
+        _distilled(network, ctx, teacher="good", hint_student="5", hint_teacher="1", epochs=2)
+    assert seen == [(3, 2), (3, 2)]
 
 
 def test_regressor_takes_away_what_the_students_map_is_larger() -> None:
