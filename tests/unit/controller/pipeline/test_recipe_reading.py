@@ -58,7 +58,7 @@ def test_every_example_recipe_is_valid(path: Path) -> None:
         ("share = 0.25", "share = 1.5", 9, "'share' is 1.5"),
         ("share = 0.25", 'share = "half"', 9, "expected `float`, got `str`"),
         ('"prune-channels"', '"prune-chanels"', 8, "there is no pass 'prune-chanels': did you mean 'prune-channels'?"),
-        ('"onnx-int8"', '"onnx-int4"', 15, "there is no variant 'onnx-int4': did you mean 'onnx-int8'?"),
+        ('"onnx-int8"', '"onnx-in8"', 15, "there is no variant 'onnx-in8': did you mean 'onnx-int8'?"),
         ("accuracy_at_least", "acuracy_at_least", 4, "did you mean 'accuracy_at_least'?"),
         ("accuracy_at_least = 0.95", "accuracy_at_least = 95", 4, "'accuracy_at_least' is 95"),
         ("[goals]", "[goal]", 3, "unknown key 'goal': did you mean 'goals'?"),
