@@ -32,7 +32,7 @@ _EXAMPLES, _FEWEST_EXAMPLES = 256, 8
 #: Multiply-accumulates that attribution of one variant may take: some seconds on one core.
 _BUDGET = 2e10
 _ALIKE = 0.5
-_FOLDED_BELOW, _FOLDED_ABOVE = 0.5, 0.02
+_FOLDED_BELOW, _FOLDED_ABOVE = 0.8, 0.02
 _NO_ERROR = 1e-14
 _PARAMETRISED = ".parametrizations.weight.original"
 _UNKNOWN = "no layer of the model has this weight"
