@@ -188,6 +188,10 @@ def _tiles(report: Report, metric: Metric, best: Picks) -> tuple[Tile, ...]:
         found.append(
             Tile("Fastest here", words.latency(p50(best.fastest) or 0), f"{short(best.fastest.name)}, median in {short(runtime, 30)}")
         )
+    if best.smallest and best.smallest.accuracy and not best.most_accurate and len(report.variants) > 1:
+        found.append(
+            Tile(f"{metric.name.capitalize()} of each", metric.measured(best.smallest.accuracy), "of all that ran here and miss no goal")
+        )
     if best.most_accurate and best.most_accurate.accuracy:
         found.append(Tile("Most accurate", metric.measured(best.most_accurate.accuracy), _accurate_note(best)))
     return tuple(found)

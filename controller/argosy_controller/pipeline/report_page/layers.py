@@ -39,11 +39,12 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class LayerTable:
-    """All layers of one variant; columns that nobody measured are not shown."""
+    """All layers of one variant; columns that nobody measured are not shown. `note`: what is true of every one of them."""
 
     letter: str
     variant: str
     headline: str
+    note: str
     rows: tuple[LayerRow, ...]
     left_out: int
     has_macs: bool
@@ -58,11 +59,13 @@ def layer_table(letter: str, variant: VariantReport, metric: Metric, opened: boo
     most_bytes = max((one.bytes for one in layers), default=0)
     most_macs = max((one.macs or 0 for one in layers), default=0)
     most_cost = max((abs(one.accuracy_cost or 0.0) for one in layers), default=0.0)
+    shared = layers[0].note if len({one.note for one in layers}) == 1 else ""
     return LayerTable(
         letter=letter,
         variant=short(variant.name),
         headline=_headline(layers, metric),
-        rows=tuple(_row(one, metric, most_bytes, most_macs, most_cost) for one in layers[:_MOST]),
+        note=shared,
+        rows=tuple(_row(one, metric, most_bytes, most_macs, most_cost, "" if shared else one.note) for one in layers[:_MOST]),
         left_out=max(len(layers) - _MOST, 0),
         has_macs=any(one.macs is not None for one in layers),
         has_error=any(one.error_share is not None for one in layers),
@@ -74,14 +77,19 @@ def layer_table(letter: str, variant: VariantReport, metric: Metric, opened: boo
 def _headline(layers: list[Layer], metric: Metric) -> str:
     total = sum(one.bytes for one in layers)
     largest = max(layers, key=lambda one: one.bytes)
-    parts = [f"{short(largest.name, 40)} holds {words.share(largest.bytes / total)} of the weights' bytes"] if total else []
+    parts = [f"{_called(largest)} holds {words.share(largest.bytes / total)} of the weights' bytes"] if total else []
     costly = max(layers, key=lambda one: one.accuracy_cost or 0.0)
     if costly.accuracy_cost and costly.accuracy_cost > 0:
-        parts.append(f"{short(costly.name, 40)} costs the most {metric.name} ({_cost(costly.accuracy_cost, costly.accuracy_cost, metric)})")
+        parts.append(f"{_called(costly)} costs the most {metric.name} ({_cost(costly.accuracy_cost, costly.accuracy_cost, metric)})")
     wrong = max(layers, key=lambda one: one.error_share or 0.0)
     if wrong.error_share:
-        parts.append(f"{short(wrong.name, 40)} makes {words.share(wrong.error_share)} of the output's error")
+        parts.append(f"{_called(wrong)} makes {words.share(wrong.error_share)} of the output's error")
     return "; ".join(parts) + "." if parts else ""
+
+
+def _called(one: Layer) -> str:
+    """Names alone are often numbers."""
+    return f"{short(one.kind, 20)} {short(one.name, 40)}".strip()
 
 
 def _cost(value: float, most: float, metric: Metric) -> str:
@@ -89,7 +97,7 @@ def _cost(value: float, most: float, metric: Metric) -> str:
     return metric.difference(value, most / 2)
 
 
-def _row(one: Layer, metric: Metric, most_bytes: int, most_macs: int, most_cost: float) -> LayerRow:
+def _row(one: Layer, metric: Metric, most_bytes: int, most_macs: int, most_cost: float, note: str) -> LayerRow:
     cost = one.accuracy_cost
     return LayerRow(
         name=short(one.name),
@@ -105,7 +113,7 @@ def _row(one: Layer, metric: Metric, most_bytes: int, most_macs: int, most_cost:
             _length(abs(cost or 0), most_cost),
             "" if not cost else "bad" if cost > 0 else "ok",
         ),
-        note=one.note,
+        note=note,
     )
 
 

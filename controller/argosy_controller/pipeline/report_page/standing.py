@@ -26,7 +26,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Picks:
-    """The best of those that may be shipped, by name; None where nothing was measured."""
+    """The best of those that may be shipped; None where nothing was measured, or all measured the same."""
 
     smallest: VariantReport | None
     fastest: VariantReport | None
@@ -59,10 +59,11 @@ def picks(report: Report, metric: Metric) -> Picks:
     able = [one for one in report.variants if one.name not in out and (one.accuracy or one.timings)]
     timed = [(value, one) for one in able if (value := p50(one)) is not None]
     scored = [(one.accuracy.value, one) for one in able if one.accuracy]
+    same = len(scored) > 1 and len({value for value, _ in scored}) == 1
     return Picks(
         smallest=min(able, key=lambda one: one.bytes, default=None),
         fastest=_fastest(timed),
-        most_accurate=_best(scored, metric) if scored else None,
+        most_accurate=_best(scored, metric) if scored and not same else None,
     )
 
 
@@ -154,8 +155,11 @@ def _advice(best: Picks) -> str:
 def _equal(best: Picks) -> str:
     """Whether accuracy decides between them."""
     small, fast, right = best.smallest, best.fastest, best.most_accurate
-    if right is None or small is None or fast is None or right.accuracy is None:
+    if small is None or fast is None or small.accuracy is None:
         return ""
+    if right is None or right.accuracy is None:
+        alike = small is not fast and small.accuracy == fast.accuracy
+        return f"Both are as accurate, on {small.accuracy.examples:,} examples." if alike else ""
     if told_apart(right, small) or told_apart(right, fast):
         return f"{short(right.name)} is the most accurate, beyond chance."
     if right is small and right is fast:

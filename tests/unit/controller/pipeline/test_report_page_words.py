@@ -45,13 +45,19 @@ def _report(*variants: VariantReport, goals: tuple[Judgement, ...] = (), kind: s
 def test_advice_is_one_variant_where_the_smallest_is_the_fastest() -> None:
     page = page_of(_report(_variant("onnx-fp32", 100_000, 40.0), _variant("onnx-int8", 30_000, 20.0)))
     assert page.verdict.advice.startswith("Ship onnx-int8: the smallest (30.0 kB) and the fastest here (20.0 µs).")
-    assert [one.picked for one in page.variants] == [(), ("smallest", "fastest", "most accurate")]
+    assert [one.picked for one in page.variants] == [(), ("smallest", "fastest")]
 
 
 def test_advice_names_both_where_small_is_slow_and_says_whether_accuracy_decides() -> None:
     page = page_of(_report(_variant("onnx-fp32", 100_000, 40.0), _variant("onnx-int8", 30_000, 58.0, _accuracy(0.965))))
     assert "onnx-int8 where size counts (30.0 kB, 58.0 µs), onnx-fp32 where speed counts (100 kB, 40.0 µs)" in page.verdict.advice
     assert "cannot be told apart on 1,000 examples" in page.verdict.advice
+
+
+def test_variants_that_are_equally_accurate_have_no_most_accurate_one() -> None:
+    page = page_of(_report(_variant("onnx-fp32", 100_000, 40.0), _variant("onnx-int8", 30_000, 58.0)))
+    assert "Both are as accurate, on 1,000 examples." in page.verdict.advice
+    assert page.tiles[-1].label == "Accuracy of each"
 
 
 def test_accuracy_decides_only_beyond_chance() -> None:
