@@ -82,7 +82,10 @@ def log(session: Session, number: int) -> None:
 @click.option("--publisher-key", metavar="FILE|URI", help="Sign what was fetched with this key, and register it.")
 @controller_options
 def fetch(session: Session, number: int, out: Path | None, publisher_key: str | None) -> None:
-    """Fetch what a build made; where the controller holds no publisher key, sign and register it from here."""
+    """Fetch what a build made, to sign and register it here.
+
+    For controllers that hold no publisher key: they keep what they built until its publisher fetches it.
+    """
     import tempfile
 
     from argosy_controller.cli.models import draw_version

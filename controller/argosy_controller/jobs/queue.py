@@ -68,6 +68,16 @@ def jobs(session: Session) -> list[Job]:
     return [_job(row) for row in session.exec(select(BuildRow))]
 
 
+def ended(session: Session) -> list[BuildRow]:
+    """Builds that have ended."""
+    return [row for row in session.exec(select(BuildRow)) if State(row.state) in ENDED]
+
+
+def waits_for_publisher(row: BuildRow) -> bool:
+    """Whether its variants are kept: it was built, and whoever holds the key has yet to register it."""
+    return row.state == State.SUCCEEDED and not row.version
+
+
 def any_queued(session: Session) -> bool:
     """Whether a build waits."""
     return session.exec(select(BuildRow.id).where(BuildRow.state == State.QUEUED)).first() is not None

@@ -75,6 +75,9 @@ class BuildRunner:
             queue.take_up_again(session, self.clock())
             gone = queue.forget_old(session, self.rules.keep)
             known = {job.number for job in queue.jobs(session)}
+            ended = {row.id or 0: queue.waits_for_publisher(row) for row in queue.ended(session)}
+        for number, keep_variants in ended.items():
+            self.places.of(number).end(keep_variants)
         for number in {*gone, *self.places.strays(known)}:
             self.places.forget(number)
         self._threads = [threading.Thread(target=self._work, name=f"argosy-build-{i}", daemon=True) for i in range(self.rules.at_once)]
@@ -144,17 +147,19 @@ class BuildRunner:
             self._tidy(number, place)
 
     def _tidy(self, number: int, place: Place) -> None:
-        if not self._stopping.is_set():
+        try:
+            if self._stopping.is_set():
+                return  # the next start does it
             with self.database.write() as session:
-                row = queue.get(session, number)
-                keep_variants = row.state == "succeeded" and not row.version
+                keep_variants = queue.waits_for_publisher(queue.get(session, number))
                 gone = queue.forget_old(session, self.rules.keep)
             place.end(keep_variants)
             for one in gone:
                 self.places.forget(one)
-        with self._news:
-            self._stops.pop(number, None)
-            self._news.notify_all()
+        finally:
+            with self._news:
+                self._stops.pop(number, None)
+                self._news.notify_all()
 
     def _build_and_register(self, row: BuildRow, place: Place) -> None:
         number = row.id or 0

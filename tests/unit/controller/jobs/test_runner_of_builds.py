@@ -208,6 +208,15 @@ def test_old_builds_are_forgotten_with_their_files(make_site: Callable[..., Any]
     assert [site.runner.places.of(number).root.exists() for number in numbers] == [False, False, True, True]
 
 
+def test_cancelled_while_the_controller_ended_is_tidied_up_at_the_next_start(make_site: Callable[..., Any]) -> None:
+    site = make_site()
+    number = site.queue()
+    with site.runner.database.write() as session:
+        queue.cancel(queue.get(session, number), "cancelled by ada", 1.0)
+    site.runner.start()
+    assert not site.runner.places.of(number).inputs.exists() and site.row(number).state == "cancelled"
+
+
 def test_upload_that_was_cut_off_is_removed_at_the_next_start(make_site: Callable[..., Any]) -> None:
     site = make_site()
     site.runner.places.of(99).inputs.mkdir(parents=True)
