@@ -14,10 +14,17 @@ from typing import Any
 import pytest
 
 from argosy_controller.pipeline.build import run_build
+from argosy_controller.pipeline.messages import BuildRequest
+from argosy_controller.pipeline.recipe import parse_recipe
+from argosy_controller.pipeline.remembering import remembering
+from argosy_controller.pipeline.report import SearchReport
+from argosy_controller.pipeline.search.searching import searched
+from argosy_controller.pipeline.task import checked_data, load_task
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 TASK = '''
+import os
 from pathlib import Path
 import numpy as np
 import torch
@@ -30,12 +37,11 @@ class Counted(Task):
 
     name = "counted"
     outputs = ("logits",)
-    settings = {"notes": "folder for notes"}
     epochs, width, learning_rate = 3, 16, 3e-3
     deadly = 0
 
     def note(self, what):
-        with (Path(self.given["notes"]) / what).open("a") as file:
+        with (Path("NOTES") / what).open("a") as file:
             file.write("x")
 
     def data(self, seed):
@@ -62,22 +68,30 @@ PRUNED = '[[passes]]\nuse = "prune-magnitude"\nshare = { low = 0.3, high = 0.99 
 
 
 class Bench:
-    """A task's folder, a cache, and builds."""
+    """A task's folder, a cache, searches and builds."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "task").mkdir()
         (folder / "notes").mkdir()
-        (folder / "task" / "task.py").write_text(TASK)
-        self._builds = 0
+        (folder / "task" / "task.py").write_text(TASK.replace("NOTES", str(folder / "notes")))
 
-    def build(self, recipe: str, cache: bool = True) -> Any:
-        self._builds += 1
-        path, out = self.folder / "recipe.toml", self.folder / f"out-{self._builds}"
-        path.write_text(recipe)
-        kept = self.folder / "cache" if cache else None
-        run_build(self.folder / "task", path, out, None, {"notes": str(self.folder / "notes")}, 0, lambda told: None, cache=kept)
+    def build(self, text: str) -> Any:
+        """The report of a whole build."""
+        (self.folder / "recipe.toml").write_text(text)
+        out = self.folder / "out"
+        run_build(self.folder / "task", self.folder / "recipe.toml", out, None, {}, 0, lambda told: None, cache=self.folder / "cache")
         return json.loads((out / "report.json").read_text())
+
+    def search(self, text: str, cache: str = "cache") -> SearchReport:
+        """The search of a recipe, without the build of its winner."""
+        folder, kept = self.folder / "task", str(self.folder / cache)
+        recipe = parse_recipe(text)
+        request = BuildRequest(task=str(folder), recipe=str(self.folder / "recipe.toml"), out="", model="", settings={}, seed=0, cache=kept)
+        task = load_task(folder, {})
+        task.set_hyperparameters(recipe.hyperparameters)
+        memory = remembering(request, task, 1)
+        return searched(request, recipe, task, checked_data(task, 0), memory, lambda *told: None).report
 
     def noted(self, what: str) -> int:
         path = self.folder / "notes" / what
@@ -89,8 +103,8 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def _told(report: Any) -> list[Any]:
-    return [(one["point"], one["values"], one["state"]) for one in report["search"]["trials"]]
+def _told(report: SearchReport) -> list[Any]:
+    return [(one.point, one.values, one.state) for one in report.trials]
 
 
 def test_search_builds_its_winner_on_all_data_and_measures_it_once_on_test_data(bench: Bench) -> None:
@@ -109,54 +123,58 @@ def test_search_builds_its_winner_on_all_data_and_measures_it_once_on_test_data(
 
 def test_the_same_search_again_recomputes_nothing_and_more_trials_go_on(bench: Bench) -> None:
     text = HEAD + "trials = 3\n" + PRUNED + TAIL
-    first = bench.build(text)
+    first = bench.search(text)
     batches, scored = bench.noted("batches"), bench.noted("scored-90")
-    again = bench.build(text + "# not the same file: the bundle is made again, of what is known\n")
-    assert _told(again) == _told(first)
+    assert bench.search(text) == first
     assert (bench.noted("batches"), bench.noted("scored-90")) == (batches, scored)
-    more = bench.build(text.replace("trials = 3", "trials = 5"))
+    more = bench.search(text.replace("trials = 3", "trials = 5"))
     assert _told(more)[:3] == _told(first)
     assert bench.noted("scored-90") == scored + 2
 
 
 def test_one_worker_and_two_find_the_same(bench: Bench) -> None:
     text = HEAD + "trials = 3\n" + PRUNED + TAIL
-    two = bench.build(text, cache=False)
-    one = bench.build(text.replace("workers = 2", "workers = 1"), cache=False)
-    assert _told(one) == _told(two)
-    assert one["variants"][0]["sha256"] == two["variants"][0]["sha256"]
+    assert _told(bench.search(text.replace("workers = 2", "workers = 1"), "one")) == _told(bench.search(text, "two"))
 
 
 def test_a_candidate_that_ends_its_process_is_a_failed_trial(bench: Bench) -> None:
-    report = bench.build(HEAD.replace("random", "grid") + "[task]\ndeadly = { choices = [1, 2, 3] }\n" + TAIL)
-    states = {one["point"]["task.deadly"]: one for one in report["search"]["trials"]}
-    assert [states[number]["state"] for number in (1, 2, 3)] == ["complete", "failed", "complete"]
-    assert "the worker's process died" in states[2]["reason"]
+    report = bench.search(HEAD.replace("random", "grid") + "[task]\ndeadly = { choices = [1, 2, 3] }\n" + TAIL)
+    assert [one.state for one in report.trials] == ["complete", "failed", "complete"]
+    assert "the worker's process died" in report.trials[1].reason
 
 
 def test_hopeless_trials_are_given_up_and_say_why(bench: Bench) -> None:
     text = HEAD.replace("random", "grid") + "hopeless = 0.5\n[task]\nepochs = 6\nlearning_rate = { choices = ["
-    text += ", ".join(str(rate) for rate in [3e-3, 4e-3, 5e-3, 6e-3, 7e-3, 8e-3, 9e-3, 1e-2, 2e-3, 3.5e-3, 4.5e-3, 1e-6, 2e-6]) + "] }\n"
-    trials = bench.build(text + TAIL)["search"]["trials"]
-    assert [one["state"] for one in trials[:11]] == ["complete"] * 11
-    assert [one["state"] for one in trials[11:]] == ["hopeless"] * 2
-    assert "given up after epoch 2 of the first training" in trials[-1]["reason"]
+    rates = [3e-3, 4e-3, 5e-3, 6e-3, 7e-3, 8e-3, 9e-3, 1e-2, 2e-3, 3.5e-3, 4.5e-3, 1e-6, 2e-6]
+    trials = bench.search(text + ", ".join(map(str, rates)) + "] }\n" + TAIL).trials
+    assert [one.state for one in trials[:11]] == ["complete"] * 11
+    assert [one.state for one in trials[11:]] == ["hopeless"] * 2
+    assert "given up after epoch 2 of the first training" in trials[-1].reason
 
 
 def test_latency_is_measured_as_an_objective(bench: Bench) -> None:
-    report = bench.build(HEAD.replace("random", "grid") + 'objectives = ["p50_us"]\n[task]\nwidth = { choices = [8, 2048] }\n' + TAIL)
-    small, large = report["search"]["trials"]
-    assert 0 < small["values"]["p50_us"] < large["values"]["p50_us"]
-    assert report["search"]["chosen"] == 0
+    report = bench.search(HEAD.replace("random", "grid") + 'objectives = ["p50_us"]\n[task]\nwidth = { choices = [8, 4096] }\n' + TAIL)
+    small, large = report.trials
+    assert 0 < small.values["p50_us"] < large.values["p50_us"]
+    assert report.chosen == 0
 
 
-def test_gradient_goes_down(bench: Bench) -> None:
-    text = '[search]\nmethod = "gradient"\ntrials = 4\nstep = 0.3\nobjectives = ["accuracy"]\n[task]\noptimiser = "sgd"\n'
-    text += "learning_rate = { low = 1e-4, high = 0.5, log = true }\n" + TAIL
-    trials = bench.build(text)["search"]["trials"]
-    rates = [one["point"]["task.learning_rate"] for one in trials]
-    assert rates[0] < rates[1]  # the middle of this range learns too little in three epochs
-    assert trials[-1]["values"]["accuracy"] > trials[0]["values"]["accuracy"]
+@pytest.mark.parametrize(
+    ("gradient", "options"),
+    [
+        ("unrolled", '[task]\noptimiser = "sgd"\nlearning_rate = { low = 1e-4, high = 0.5, log = true }\n'),
+        ("implicit", '[[passes]]\nuse = "finetune"\noptimiser = "sgd"\nweight_decay = { low = 1e-4, high = 0.9, log = true }\n'),
+    ],
+)
+def test_gradient_goes_down(bench: Bench, gradient: str, options: str) -> None:
+    text = f'[search]\nmethod = "gradient"\ngradient = "{gradient}"\ntrials = 4\nstep = 0.3\n' + options + TAIL
+    trials = bench.search(text).trials
+    assert [one.state for one in trials] == ["complete"] * 4
+    (first, second), name = trials[:2], next(iter(trials[0].point))
+    assert first.point[name] != second.point[name]
+    if gradient == "unrolled":  # the middle of this range learns too little in three epochs
+        assert second.point[name] > first.point[name]
+        assert trials[-1].values["accuracy"] > first.values["accuracy"]
 
 
 BUILD = """
@@ -165,8 +183,7 @@ from pathlib import Path
 from argosy_controller.pipeline.build import run_build
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    settings = {"notes": str(folder / "notes")}
-    run_build(folder / "task", folder / "recipe.toml", folder / "out", None, settings, 0, lambda told: None, cache=folder / "cache")
+    run_build(folder / "task", folder / "recipe.toml", folder / "first", None, {}, 0, lambda told: None, cache=folder / "cache")
 """
 
 
@@ -209,6 +226,6 @@ def test_a_killed_search_leaves_no_worker_and_goes_on_where_it_was(bench: Bench,
         child.wait()
     kept, scored = _finished(tmp_path), bench.noted("scored-90")
     assert 2 <= kept < 6
-    report = bench.build(text)
-    assert [one["state"] for one in report["search"]["trials"]] == ["complete"] * 6
+    report = bench.search(text)
+    assert [one.state for one in report.trials] == ["complete"] * 6
     assert bench.noted("scored-90") == scored + 6 - kept
