@@ -100,7 +100,11 @@ def _observing(file: Path, examples: Split) -> Callable[[], Iterator[Mapping[str
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     worker = Interpreter(model_path=str(file), num_threads=1, experimental_preserve_all_tensors=True, experimental_op_resolver_type=plain)
     worker.allocate_tensors()
-    floats = [(one["name"], one["index"]) for one in worker.get_tensor_details() if one["dtype"] == np.float32 and one["name"]]
+    moving = {int(index) for one in worker._get_ops_details() for index in one["outputs"]} | {
+        one["index"] for one in worker.get_input_details()
+    }
+    details = [one for one in worker.get_tensor_details() if one["index"] in moving and one["name"]]
+    floats = [(one["name"], one["index"]) for one in details if one["dtype"] == np.float32]
     runner = worker.get_signature_runner(SIGNATURE)
 
     def run(number: int) -> dict[str, Array]:

@@ -103,24 +103,33 @@ def codes(to: Unpacking, values: Codes, bits: int) -> str:
 def _codes_of(to: Unpacking, values: Codes, width: int) -> str:
     if width == 8:
         return to.constant(values.astype(np.uint8))
-    each = 8 // width
-    padded = np.append(values, np.zeros(-len(values) % each, np.uint8)).reshape(-1, each).astype(np.uint8)
-    packed = np.bitwise_or.reduce(padded << (np.arange(each, dtype=np.uint8) * width), axis=1, dtype=np.uint8)
     shifts = to.common(f"right{width}", np.arange(0, 8, width, dtype=np.uint8))
     mask = to.common(f"mask{width}", np.array(2**width - 1, np.uint8))
-    shifted = to.node("BitShift", to.constant(packed[:, None]), shifts, direction="RIGHT")
-    flat = to.node("Reshape", to.node("BitwiseAnd", shifted, mask), to.common("flat", np.array([-1], np.int64)))
-    if len(values) % each == 0:
+    shifted = to.node("BitShift", to.constant(_bytes(values, width)[:, None]), shifts, direction="RIGHT")
+    return _cut(to, to.node("BitwiseAnd", shifted, mask), len(values), width)
+
+
+def _bytes(values: Codes, width: int) -> Codes:
+    """Several numbers in a byte, the first in its lowest bits."""
+    each = 8 // width
+    padded = np.append(values, np.zeros(-len(values) % each, np.uint8)).reshape(-1, each).astype(np.uint8)
+    return np.bitwise_or.reduce(padded << (np.arange(each, dtype=np.uint8) * width), axis=1, dtype=np.uint8)
+
+
+def _cut(to: Unpacking, name: str, count: int, width: int) -> str:
+    """Flat, and without what fills the last byte."""
+    flat = to.node("Reshape", name, to.common("flat", np.array([-1], np.int64)))
+    if count * width % 8 == 0:
         return flat
-    return to.node("Slice", flat, to.common("start", np.array([0], np.int64)), to.shape(len(values)))
+    return to.node("Slice", flat, to.common("start", np.array([0], np.int64)), to.shape(count))
 
 
 def _distinct(values: Floats) -> tuple[Floats, Codes] | None:
     """The values in ascending order and which of them each is; None for more than 256."""
     if len(np.unique(values[: 4 * _MOST_DISTINCT])) > _MOST_DISTINCT:
         return None
-    found, index = np.unique(values, return_inverse=True)
-    return (found, index.astype(np.uint8)) if len(found) <= _MOST_DISTINCT else None
+    found = np.unique(values)
+    return (found, np.searchsorted(found, values).astype(np.uint8)) if len(found) <= _MOST_DISTINCT else None
 
 
 def _vector(to: Unpacking, values: Floats) -> str:
@@ -136,7 +145,19 @@ def _bits(values: Floats) -> int:
 
 
 def _by_codebook(to: Unpacking, values: Floats, index: Codes) -> str:
-    return to.node("Gather", to.constant(values), _int32(to, codes(to, index, _bits(values))))
+    bits = _bits(values)
+    if bits in (1, 2, 4):
+        return _by_table(to, values, index, bits)
+    return to.node("Gather", to.constant(values), _int32(to, codes(to, index, bits)))
+
+
+def _by_table(to: Unpacking, values: Floats, index: Codes, bits: int) -> str:
+    """Looks up all numbers of a byte at once: less to be done, and kept in memory, while a file is loaded."""
+    each = np.arange(256, dtype=np.uint8)[:, None] >> np.arange(0, 8, bits, dtype=np.uint8) & np.uint8(2**bits - 1)
+    book = to.constant(np.pad(values, (0, 2**bits - len(values))))
+    table = to.node("Gather", book, _int32(to, to.common(f"table{bits}", each)))
+    looked_up = to.node("Gather", table, _int32(to, to.constant(_bytes(index, bits))))
+    return _cut(to, looked_up, len(index), bits)
 
 
 def _int32(to: Unpacking, name: str) -> str:

@@ -80,7 +80,7 @@ def test_shared_weights_become_indices(distinct: int) -> None:
     forms, model = _packed(tensor)
     assert forms == ["codebook"]
     bits = max(1, (distinct - 1).bit_length())
-    assert model.ByteSize() < tensor.size * bits / 8 + 4 * distinct + 1200
+    assert model.ByteSize() < tensor.size * bits / 8 + 4 * distinct + 3000
 
 
 def test_signs_times_a_scale_for_each_channel_take_one_bit() -> None:
@@ -88,23 +88,23 @@ def test_signs_times_a_scale_for_each_channel_take_one_bit() -> None:
     tensor = np.sign(_random(48, 32, 3, 3)) * scales
     forms, model = _packed(tensor)
     assert forms == ["scaled codebook"]
-    assert model.ByteSize() < tensor.size / 8 + 48 * 4 + 1200
+    assert model.ByteSize() < tensor.size / 8 + 48 * 4 + 3000
 
 
 def test_signs_alone_take_one_bit() -> None:
     tensor = np.sign(_random(64, 100))
     forms, model = _packed(tensor)
     assert forms == ["codebook"]
-    assert model.ByteSize() < tensor.size / 8 + 1000
+    assert model.ByteSize() < tensor.size / 8 + 3000
 
 
 def test_few_weights_among_zeros_are_kept_by_distance_and_more_by_bitmap() -> None:
     forms, model = _packed(_sparse(0.02, 128, 128))
     assert forms == ["relative"]
-    assert model.ByteSize() < 0.02 * 128 * 128 * 6.5 + 1200
+    assert model.ByteSize() < 0.02 * 128 * 128 * 6.5 + 3000
     forms, model = _packed(_sparse(0.3, 128, 128))
     assert forms == ["bitmap"]
-    assert model.ByteSize() < 128 * 128 * (0.125 + 0.32 * 4) + 1200
+    assert model.ByteSize() < 128 * 128 * (0.125 + 0.32 * 4) + 3000
 
 
 def test_a_first_weight_at_place_0_and_long_gaps_come_back() -> None:
@@ -121,7 +121,7 @@ def test_weights_that_a_batch_norm_was_folded_into_keep_their_codebook() -> None
     tensor = base * factors[:, None, None, None]
     forms, model = _packed(tensor, {"w": base})
     assert forms == ["scaled codebook"]
-    assert model.ByteSize() < tensor.size / 2 + 32 * 4 + 1300
+    assert model.ByteSize() < tensor.size / 2 + 32 * 4 + 3000
 
 
 def test_weights_without_any_structure_stay_as_they_are() -> None:
