@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from argosy_controller.pipeline.task import Array, Data, Split, Task
 from argosy_controller.pipeline.training import fit
 
 pytestmark = pytest.mark.integration
+
+DATA = Path(os.environ.get("ARGOSY_SHARED_DATA") or Path(__file__).parents[4] / "shared" / "data")
 
 
 class DigitsNet(nn.Sequential):
@@ -144,12 +147,14 @@ def test_an_int8_file_holds_exactly_the_weights_that_training_left_on_its_grid(
 
 
 @pytest.mark.filterwarnings("ignore:.*experimental_preserve_all_tensors:UserWarning")
-def test_quantised_files_answer_like_the_model_trained_for_them(trained: nn.Module, context: Context, tmp_path: Path) -> None:
-    for bits, use in ((7, "onnx-int8"), (8, "tflite-int8")):
-        result = _apply("quantise-aware", trained, context, bits=bits, epochs=2)
-        wanted, got = _scores(result, context), _file_scores(result, context, tmp_path / use, use)
-        assert (wanted.argmax(1) == got.argmax(1)).mean() > 0.985
-        assert _error(got, context) <= _error(_scores(trained, context), context) + 0.01
+@pytest.mark.parametrize(("bits", "use"), [(7, "onnx-int8"), (8, "tflite-int8")])
+def test_a_quantised_file_answers_like_the_model_trained_for_it(
+    bits: int, use: str, trained: nn.Module, context: Context, tmp_path: Path
+) -> None:
+    result = _apply("quantise-aware", trained, context, bits=bits, epochs=2)
+    wanted, got = _scores(result, context), _file_scores(result, context, tmp_path / use, use)
+    assert (wanted.argmax(1) == got.argmax(1)).mean() > 0.985
+    assert _error(got, context) <= _error(_scores(trained, context), context) + 0.01
 
 
 def _unbalanced(model: nn.Module, context: Context) -> nn.Module:
@@ -211,3 +216,30 @@ def test_signs_convert_to_every_format_and_answer_alike(tmp_path: Path) -> None:
     for use in ("onnx-fp32", "tflite-fp32"):
         got = _file_scores(result, binary, tmp_path / use, use)
         assert (wanted.argmax(1) == got.argmax(1)).mean() > 0.995
+
+
+class BinaryMnist(BinaryDigits):
+    """All of MNIST."""
+
+    batch_size = 200
+
+    def data(self, seed: int) -> Data:
+        return Data(train=self._part("train"), test=self._part("test"))
+
+    def _part(self, name: str) -> Split:
+        with np.load(DATA / f"mnist-{name}.npz", allow_pickle=False) as file:
+            return Split({"image": (file["images"] / 127.5 - 1).astype(np.float32)[:, None]}, file["labels"].astype(np.int64))
+
+    def model(self, seed: int) -> nn.Module:
+        hidden = [nn.Linear(784, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU()]
+        return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(512, 10), nn.BatchNorm1d(10))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (DATA / "mnist-train.npz").is_file(), reason="MNIST is not here: set ARGOSY_SHARED_DATA to its folder")
+def test_binary_connect_learns_mnist_in_three_epochs() -> None:
+    """The published network, 40 epochs long, is in the compression benchmark; this one is half as wide."""
+    binary = _context(BinaryMnist({}))
+    torch.manual_seed(0)
+    result = _apply("binarise", binary.task.model(0), binary, epochs=3)
+    assert _error(_scores(result, binary), binary) <= 0.035

@@ -23,7 +23,8 @@ class BinariseConfig(TrainingConfig, frozen=True, kw_only=True):
         method: `binary-connect` gives weights of exactly -1 and 1; so does its stochastic form, which while training draws
             1 with probability (w + 1) / 2; `xnor-net` gives -a and a, with an a for each output channel.
         layers: `inner` keeps the first and the last layer float; `as-published` is `inner` for xnor-net, else `all`.
-        activations: what flows into binary layers becomes -1 or 1, too.
+        activations: what flows into binary layers becomes -1 or 1, too: the XNOR-Net of the paper, which calls
+            xnor-net without it Binary-Weight-Network.
         result: `signs` ends with the signs; `real` with the real weights in [-1, 1] that training kept beside them,
             which is what BinaryConnect tests its stochastic form with, and does not fit in one bit.
     """

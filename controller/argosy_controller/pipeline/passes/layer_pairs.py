@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from argosy_controller.pipeline.passes.tracing import PASSING, PASSING_MODULES, Calls, calls, traced
+from argosy_controller.pipeline.passes.tracing import PASSING, PASSING_MODULES, CallGraph, calls, traced
 from argosy_controller.pipeline.passes.weight_layers import BatchNorm, WeightLayer, weight_layers
 
-_FLATTENING = (torch.flatten, "flatten")
+_PLACES = ((2,), (2, 3), (-2, -1), (-1, -2), (2, 3, 4))
 _HOMOGENEOUS = (functional.relu, torch.relu, "relu", functional.leaky_relu, functional.avg_pool1d, functional.avg_pool2d)
 _POOLING = (functional.adaptive_avg_pool1d, functional.adaptive_avg_pool2d, functional.adaptive_max_pool2d)
 _HOMOGENEOUS_MODULES = (
@@ -116,7 +117,7 @@ def _shared_weights(model: nn.Module) -> set[WeightLayer]:
     return {one for one in weight_layers(model).values() if len(owners.get(id(one.weight), [])) != 1}
 
 
-def _layer(node: fx.Node, module: nn.Module, graph: Calls) -> Layer | None:
+def _layer(node: fx.Node, module: nn.Module, graph: CallGraph) -> Layer | None:
     if not isinstance(module, WeightLayer):
         return None
     readers = graph.readers(node)
@@ -128,7 +129,7 @@ def _usable(norm: BatchNorm) -> bool:
     return norm.affine and norm.running_var is not None
 
 
-def _pair(first: Layer, node: fx.Node, graph: Calls) -> Pair | None:
+def _pair(first: Layer, node: fx.Node, graph: CallGraph) -> Pair | None:
     """Follows the only reader of the first layer until the second layer, or something that a factor does not pass."""
     flattened = False
     while len(readers := graph.readers(node)) == 1:
@@ -138,20 +139,34 @@ def _pair(first: Layer, node: fx.Node, graph: Calls) -> Pair | None:
             return _fitting(first, _layer(node, module, graph), flattened)
         if not (module is first.norm and module is not None) and not _passes_factor(node, module):
             return None
-        flattened = flattened or isinstance(module, nn.Flatten) or calls(node, *_FLATTENING)
+        flattened = flattened or _flattens(node, module)
     return None
 
 
 def _passes_factor(node: fx.Node, module: nn.Module | None) -> bool:
-    if isinstance(module, nn.Flatten) or calls(node, *_FLATTENING):
-        return _flattens_from_channels(node, module)
-    return isinstance(module, (*PASSING_MODULES, *_HOMOGENEOUS_MODULES)) or calls(node, *PASSING, *_HOMOGENEOUS, *_POOLING)
+    if isinstance(module, (*PASSING_MODULES, *_HOMOGENEOUS_MODULES)) or calls(node, *PASSING, *_HOMOGENEOUS, *_POOLING):
+        return True
+    return _flattens(node, module)
 
 
-def _flattens_from_channels(node: fx.Node, module: nn.Module | None) -> bool:
+def _flattens(node: fx.Node, module: nn.Module | None) -> bool:
+    """Whether (examples, channels, places) become (examples, features), each feature of one channel, in their order."""
     if isinstance(module, nn.Flatten):
         return (module.start_dim, module.end_dim) == (1, -1)
-    return (node.args[1:] == (1,) and not node.kwargs) or (node.args[1:] == () and dict(node.kwargs) == {"start_dim": 1})
+    rest, named = node.args[1:], dict(node.kwargs)
+    if calls(node, torch.flatten, "flatten"):
+        return (rest == (1,) and not named) or (not rest and named == {"start_dim": 1})
+    if calls(node, "view", "reshape"):
+        return len(rest) == 2 and _counts_examples(rest[0]) and rest[1:] == (-1,)
+    if calls(node, torch.mean, "mean"):
+        where = rest[0] if rest else named.get("dim")
+        return isinstance(where, (tuple, list)) and tuple(where) in _PLACES and len(rest) + len(named) == 1
+    return False
+
+
+def _counts_examples(size: object) -> bool:
+    """Whether this is x.size(0) or x.shape[0]."""
+    return isinstance(size, fx.Node) and calls(size, "size", operator.getitem) and size.args[1:] == (0,)
 
 
 def _fitting(first: Layer, second: Layer | None, flattened: bool) -> Pair | None:

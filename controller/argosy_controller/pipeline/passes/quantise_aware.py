@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
@@ -24,7 +24,7 @@ class QuantiseAwareConfig(TrainingConfig, frozen=True, kw_only=True):
     """
 
     bits: Annotated[int, Meta(ge=2, le=8, description="bits of a weight; 7 is onnxruntime's reduced range -64 to 64")] = 7
-    activation_bits: Annotated[int, Meta(ge=2, le=32, description="bits of what flows into layers; 32 leaves it float")] = 8
+    activation_bits: Annotated[Literal[4, 8, 16, 32], Meta(description="bits of what flows into layers; 32 leaves it float")] = 8
     snap: Annotated[bool, Meta(description="leave the weights on their grid")] = True
 
 

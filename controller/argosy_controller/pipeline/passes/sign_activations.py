@@ -7,7 +7,7 @@ from collections import OrderedDict
 import torch
 from torch import fx, nn
 
-from argosy_controller.pipeline.passes.tracing import PASSING, PASSING_MODULES, Calls, calls, traced
+from argosy_controller.pipeline.passes.tracing import PASSING, PASSING_MODULES, CallGraph, calls, traced
 from argosy_controller.pipeline.passes.weight_layers import replace, weight_layers
 
 
@@ -42,17 +42,18 @@ def sign_inputs(model: nn.Module, names: list[str]) -> nn.Module:
     return model
 
 
-def _needless(graph: Calls, layers: list[nn.Module]) -> list[nn.Module]:
+def _needless(graph: CallGraph, layers: list[nn.Module]) -> list[nn.Module]:
     activations = [(node, one) for node, one in graph.modules.items() if isinstance(one, (nn.ReLU, nn.ReLU6))]
     return [one for node, one in activations if graph.readers(node) and _feeds_only(node, graph, layers)]
 
 
-def _feeds_only(node: fx.Node, graph: Calls, layers: list[nn.Module]) -> bool:
+def _feeds_only(node: fx.Node, graph: CallGraph, layers: list[nn.Module]) -> bool:
     return all(_ends_in(one, graph, layers) for one in graph.readers(node))
 
 
-def _ends_in(node: fx.Node, graph: Calls, layers: list[nn.Module]) -> bool:
+def _ends_in(node: fx.Node, graph: CallGraph, layers: list[nn.Module]) -> bool:
     module = graph.modules.get(node)
     if any(module is one for one in layers):
         return True
-    return (isinstance(module, PASSING_MODULES) or calls(node, *PASSING)) and _feeds_only(node, graph, layers)
+    passes = isinstance(module, (nn.Flatten, *PASSING_MODULES)) or calls(node, torch.flatten, "flatten", "view", "reshape", *PASSING)
+    return passes and _feeds_only(node, graph, layers)

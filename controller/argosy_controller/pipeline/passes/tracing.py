@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-import torch
 from torch import fx, nn
 
 
 @dataclass(frozen=True)
-class Calls:
+class CallGraph:
     """The nodes of a traced model, each with the module that it calls.
 
     Attributes:
@@ -25,7 +24,7 @@ class Calls:
         return [one for one in node.users if not _asks_shape(one)]
 
 
-def traced(model: nn.Module) -> Calls | None:
+def traced(model: nn.Module) -> CallGraph | None:
     """The calls of a model; None where its control flow depends on values, so that no fixed graph exists."""
     try:
         graph = fx.Tracer().trace(model)
@@ -33,7 +32,7 @@ def traced(model: nn.Module) -> Calls | None:
         return None  # a user's forward may raise anything when it meets a stand-in for a tensor
     called = [(node, model.get_submodule(str(node.target))) for node in graph.nodes if node.op == "call_module"]
     uses = Counter(id(module) for _, module in called)
-    return Calls(graph, {node: module for node, module in called if uses[id(module)] == 1})
+    return CallGraph(graph, {node: module for node, module in called if uses[id(module)] == 1})
 
 
 def _asks_shape(node: fx.Node) -> bool:
@@ -47,12 +46,11 @@ def calls(node: fx.Node, *functions: object) -> bool:
     return (node.op == "call_function" and node.target in functions) or (node.op == "call_method" and node.target in functions)
 
 
-#: Functions and methods that pass values on as they are, or the largest of them.
-PASSING = (torch.flatten, nn.functional.dropout, nn.functional.max_pool1d, nn.functional.max_pool2d, "flatten", "contiguous")
+#: Functions and methods that pass values on as they are, or the largest of some, each in its channel.
+PASSING = (nn.functional.dropout, nn.functional.max_pool1d, nn.functional.max_pool2d, "contiguous")
 #: The same as modules.
 PASSING_MODULES = (
     nn.Identity,
-    nn.Flatten,
     nn.Dropout,
     nn.Dropout1d,
     nn.Dropout2d,

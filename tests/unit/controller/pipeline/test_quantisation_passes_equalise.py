@@ -33,6 +33,28 @@ class Methods(nn.Module):
         return result
 
 
+class Viewed(nn.Module):
+    """The ways in which users flatten."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way, self.one = way, nn.Conv2d(3, 4, 3)
+        self.out = nn.Linear(4 if way.startswith("mean") else 144, 2)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        value = torch.relu(self.one(image))
+        flat = {
+            "size": lambda: value.view(value.size(0), -1),
+            "shape": lambda: value.reshape(value.shape[0], -1),
+            "function": lambda: torch.flatten(value, 1),
+            "named": lambda: value.flatten(start_dim=1),
+            "mean": lambda: value.mean((2, 3)),
+            "mean-named": lambda: torch.mean(value, dim=[-2, -1]),
+        }[self.way]()
+        result: torch.Tensor = self.out(flat)
+        return result
+
+
 class Joined(nn.Module):
     """A sum reads the first convolution, too; the second is followed by ReLU6; the last two are one layer called twice."""
 
@@ -88,6 +110,16 @@ def test_the_function_stays_the_same_and_ranges_meet(build: Callable[[], nn.Modu
     assert len(found) == pairs
     for written, read in (pair.ranges() for pair in found):
         assert torch.allclose(written, read, rtol=0.01)
+
+
+@pytest.mark.parametrize("way", ["size", "shape", "function", "named", "mean", "mean-named"])
+def test_channels_are_found_behind_every_way_of_flattening(way: str, context: Context) -> None:
+    torch.manual_seed(0)
+    model = _uneven(Viewed(way))
+    result = _apply(model, context)
+    with torch.no_grad():
+        assert torch.allclose(model(IMAGES), result(IMAGES), rtol=1e-4, atol=1e-4)
+    assert not torch.equal(model.get_parameter("out.weight"), result.get_parameter("out.weight"))
 
 
 def test_batch_norm_takes_the_factor(context: Context) -> None:
