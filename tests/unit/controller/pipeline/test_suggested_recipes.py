@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -138,8 +139,8 @@ def test_recipe_of_any_task_parses(facts: TaskFacts, aim: Aim, drop: float | Non
     assert recipe.variants and recipe.summary
 
 
-def _looked_at(tmp_path: Path, folder: Path, aim: Aim) -> Recipe:
-    suggest(SuggestRequest(task=str(folder), settings={}, aim=aim, seed=0, out=str(tmp_path)), lambda stage, done, total: None)
+def _looked_at(tmp_path: Path, folder: Path, aim: Aim, settings: dict[str, str] | None = None) -> Recipe:
+    suggest(SuggestRequest(task=str(folder), settings=settings or {}, aim=aim, seed=0, out=str(tmp_path)), lambda stage, done, total: None)
     return parse_recipe((tmp_path / RECIPE_FILE).read_text())
 
 
@@ -147,6 +148,17 @@ def _looked_at(tmp_path: Path, folder: Path, aim: Aim) -> Recipe:
 @pytest.mark.parametrize("example", ["digits", "tabular"])
 def test_recipes_for_the_examples_parse(tmp_path: Path, example: str, aim: Aim) -> None:
     assert _looked_at(tmp_path, EXAMPLES / example, aim).variants
+
+
+@pytest.mark.parametrize(
+    ("example", "setting", "file"), [("spoken-digits", "audio", "spoken-digits-4-speakers.npz"), ("images", "images", "")]
+)
+def test_recipes_for_the_examples_with_data_of_their_own_parse(tmp_path: Path, example: str, setting: str, file: str) -> None:
+    data = Path(os.environ.get("ARGOSY_SHARED_DATA") or Path(__file__).parents[5] / "shared" / "data")
+    if not (data / (file or "cifar10-test-2k.npz")).is_file():
+        pytest.skip(f"no {file or 'CIFAR-10'} in {data}: name the folder with ARGOSY_SHARED_DATA")
+    recipe = _looked_at(tmp_path, EXAMPLES / example, "size", {setting: str(data / file)})
+    assert _uses(recipe)[0] == ["prune-channels", "finetune"]
 
 
 def test_task_without_a_model_gets_a_recipe_for_a_file(tmp_path: Path) -> None:
