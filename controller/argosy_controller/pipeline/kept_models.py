@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from torch import nn
 from argosy_controller.pipeline.cache import Cache
 from argosy_controller.pipeline.training import forward
 
+_log = logging.getLogger(__name__)
 _PLAIN = (bool, int, float, str, tuple, type(None))
 
 
@@ -20,7 +22,6 @@ def load(cache: Cache, key: str, before: nn.Module) -> tuple[nn.Module, float] |
     Args:
         before: has the same layers, of the same sizes.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load as tensors_of
 
     raw = cache.read(key)
@@ -29,8 +30,8 @@ def load(cache: Cache, key: str, before: nn.Module) -> tuple[nn.Module, float] |
     try:
         model = _filled(before, tensors_of(raw))
         seconds = float(json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]["seconds"])
-    except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError):
-        return None  # damaged, or of a model with other layers: it is computed again
+    except Exception:  # damaged, or of a model with other layers, or one that cannot be copied: it is computed again
+        return None
     return model, seconds
 
 
@@ -44,8 +45,11 @@ def keep(cache: Cache, key: str, before: nn.Module, model: nn.Module, example: t
     from safetensors.torch import save
 
     state = {name: tensor.detach().contiguous().clone() for name, tensor in model.state_dict().items() if isinstance(tensor, torch.Tensor)}
-    if _is_told_by(state, before, model, example):
-        cache.keep(key, save(state, {"seconds": repr(seconds)}))
+    try:
+        if _is_told_by(state, before, model, example):
+            cache.keep(key, save(state, {"seconds": repr(seconds)}))
+    except Exception as error:  # a model that cannot be copied or asked is not kept; the build has it all the same
+        _log.info("cache: a model was not kept (%s)", error)
 
 
 def _filled(before: nn.Module, state: dict[str, torch.Tensor]) -> nn.Module:
@@ -56,10 +60,7 @@ def _filled(before: nn.Module, state: dict[str, torch.Tensor]) -> nn.Module:
 
 def _is_told_by(state: dict[str, torch.Tensor], before: nn.Module, model: nn.Module, example: tuple[torch.Tensor, ...]) -> bool:
     """Whether the model comes back whole: a pass may have swapped a layer, set an attribute or hung a hook."""
-    try:
-        again = _filled(before, state)
-    except (RuntimeError, TypeError):
-        return False
+    again = _filled(before, state)
     if str(again) != str(model) or [_facts(one) for one in again.modules()] != [_facts(one) for one in model.modules()]:
         return False
     with torch.no_grad():

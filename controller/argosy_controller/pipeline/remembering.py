@@ -11,7 +11,7 @@ import hashlib
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -98,7 +98,7 @@ def remembering(request: BuildRequest, task: Task, threads: int) -> Memory | Non
         _processor(),
         *_files_of(Path(request.task), recipe),
         *_loaded_sources(),
-        *(f"{name}={value} {_content(Path(value))}" for name, value in sorted(task.given.items())),
+        *(f"{name}={value} {_content(Path(value)) if value else ''}" for name, value in sorted(task.given.items())),
     )
     return Memory(Cache(Path(request.cache)), base, recipe.parent)
 
@@ -150,16 +150,23 @@ def _processor() -> str:
 
 def _files_of(folder: Path, recipe: Path) -> Iterator[str]:
     """The files of a task's folder, but for the recipe, what is hidden, and bundles that lie there."""
+    for path in _walk(folder):
+        if path != recipe:
+            yield f"{path.relative_to(folder)} {_content_of_file(path)}"
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Plain files below a folder, in order, without hidden ones and bundles; a folder without end is looked at in part."""
     count = 0
     for place, folders, files in os.walk(folder):
         here = Path(place)
         folders[:] = sorted(one for one in folders if not one.startswith((".", "__pycache__")) and not (here / one / REPORT_FILE).exists())
-        for path in (here / name for name in sorted(files)):
+        for path in (here / name for name in sorted(files) if not name.startswith(".")):
             count += 1
             if count > _MOST_FILES:
                 return
-            if not path.name.startswith(".") and path != recipe and path.is_file():
-                yield f"{path.relative_to(folder)} {_content(path)}"
+            if path.is_file():
+                yield path
 
 
 def _loaded_sources() -> Iterator[str]:
@@ -176,27 +183,27 @@ def _loaded_sources() -> Iterator[str]:
 
 def _content(path: Path) -> str:
     """What lies at a path: the bytes of a file, names, sizes and times of a folder's files; empty for nothing."""
-    if path.is_file():
-        return _content_of_file(path)
-    if not path.is_dir():
+    try:
+        if path.is_file():
+            return _content_of_file(path)
+        return _digest(*(f"{one.relative_to(path)} {_size_and_time(one)}" for one in _walk(path))) if path.is_dir() else ""
+    except OSError:  # too long to be a path, or not for us to read: then it is not for the task either
         return ""
-    return _digest(*(f"{one.relative_to(path)} {_content_of_file(one)}" for one in _some(sorted(path.rglob("*")))))
-
-
-def _some(paths: Iterable[Path]) -> Iterator[Path]:
-    for number, path in enumerate(paths):
-        if number >= _MOST_FILES:
-            return
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield path
 
 
 def _content_of_file(path: Path) -> str:
+    try:
+        if path.stat().st_size > _HASHED_BYTES:
+            return _size_and_time(path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _size_and_time(path: Path) -> str:
     found = path.stat()
-    if found.st_size > _HASHED_BYTES:
-        return f"{found.st_size} bytes of {found.st_mtime_ns}"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return f"{found.st_size} bytes of {found.st_mtime_ns}"
 
 
 def _digest(*parts: str) -> str:
