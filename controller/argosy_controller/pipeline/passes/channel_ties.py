@@ -65,9 +65,13 @@ class Ties:
 
     def names(self) -> list[str]:
         """Each group by the name of one layer that makes its channels, in the model's order."""
-        found = [self._names[group[0].dep.target.module] for group in self._graph.get_all_groups()]
         order = list(self._names.values())
-        return sorted(found, key=order.index)
+        return sorted((self._name(group) for group in self._graph.get_all_groups()), key=order.index)
+
+    def _name(self, group: Any) -> str:
+        """A depthwise convolution hands channels on: the layer before it makes them."""
+        makers = [one for one in self._members(group) if one.makes and isinstance(one.layer, (_ConvNd, nn.Linear))]
+        return next((one.name for one in makers if not depthwise(one.layer)), makers[0].name)
 
     def members(self, name: str) -> list[Member]:
         """Layers of a group as they are now; ops without weights are left out."""
@@ -113,10 +117,8 @@ def _removable(model: nn.Module, name: str, example: tuple[torch.Tensor, ...]) -
     if not all(map(_can_be_cut, members)):
         return False
     going = list(range(0, ties.channels(name), 2))
-    for member in members:
-        if member.reads:
-            _silence(member, torch.isin(member.channel, torch.tensor(going)))
     try:
+        _silence(members, torch.tensor(going))
         before = _outputs(ties.model, example)
         ties.remove(name, going)
         after = _outputs(ties.model, example)
@@ -138,9 +140,10 @@ def depthwise(layer: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def _silence(member: Member, going: torch.Tensor) -> None:
-    layer: Any = member.layer
-    inputs_second(layer, layer.weight).index_fill_(1, member.at[going], 0)
+def _silence(members: list[Member], going: torch.Tensor) -> None:
+    for member in (one for one in members if one.reads):
+        layer: Any = member.layer
+        inputs_second(layer, layer.weight).index_fill_(1, member.at[torch.isin(member.channel, going)], 0)
 
 
 def inputs_second(layer: nn.Module, of_weight: torch.Tensor) -> torch.Tensor:
