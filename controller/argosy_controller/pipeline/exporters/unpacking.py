@@ -51,7 +51,7 @@ class Unpacking:
     @property
     def length(self) -> int:
         """Bytes in the file, without what is shared."""
-        return sum(one.ByteSize() for one in (*self.nodes, *self.constants))
+        return sum(one.ByteSize() for one in self.nodes) + sum(one.ByteSize() for one in self.constants)
 
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """Adds an operator; returns its output's name."""
@@ -113,7 +113,8 @@ def _bytes(values: Codes, width: int) -> Codes:
     """Several numbers in a byte, the first in its lowest bits."""
     each = 8 // width
     padded = np.append(values, np.zeros(-len(values) % each, np.uint8)).reshape(-1, each).astype(np.uint8)
-    return np.bitwise_or.reduce(padded << (np.arange(each, dtype=np.uint8) * width), axis=1, dtype=np.uint8)
+    packed: Codes = np.bitwise_or.reduce(padded << (np.arange(each, dtype=np.uint8) * width), axis=1, dtype=np.uint8)
+    return packed
 
 
 def _cut(to: Unpacking, name: str, count: int, width: int) -> str:
@@ -188,7 +189,8 @@ def _by_distance(to: Unpacking, flat: Floats) -> str:
 
 def _fillers(steps: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     """Zeros that stand between, so that no distance is longer than its bits hold."""
-    return np.maximum(0, -(-steps // (2**bits - 1)) - 1)
+    fillers: NDArray[np.int64] = np.maximum(0, -(-steps // (2**bits - 1)) - 1)
+    return fillers
 
 
 def _dense(to: Unpacking, flat: Floats, form: str) -> str:
