@@ -23,9 +23,18 @@ class MixedConfig(Config, frozen=True, kw_only=True):
 
     keep_float: Annotated[tuple[str, ...], Meta(description="layers that stay float, by name or pattern")] = ()
     mixed_drop_at_most: (
-        Annotated[float, Meta(ge=0, description="layers are added to those that stay float until the metric falls by less")] | None
+        Annotated[
+            float,
+            Meta(
+                ge=0,
+                description="layers are added to those that stay float until the metric falls by no more; none: nothing is searched for",
+            ),
+        ]
+        | None
     ) = None
-    keep_float_at_most: Annotated[int, Meta(ge=0, le=100_000, description="how many layers may be added so")] | None = None
+    keep_float_at_most: (
+        Annotated[int, Meta(ge=0, le=100_000, description="how many layers may be added so; none: as many as it takes")] | None
+    ) = None
 
 
 class StaticConfig(MixedConfig, frozen=True, kw_only=True):
