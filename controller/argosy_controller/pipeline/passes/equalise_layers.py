@@ -40,11 +40,11 @@ class EqualiseLayers(Pass[EqualiseLayersConfig]):
         """A copy that computes the same within float error.
 
         Raises:
-            InvalidInput: there is no pair of layers, or the model cannot be traced.
+            InvalidInput: there is no pair of layers, the model cannot be traced, or it uses weights outside of their layers.
         """
         import copy
 
-        from argosy_controller.pipeline.passes.layer_pairs import equalise, layer_pairs
+        from argosy_controller.pipeline.passes.layer_pairs import equalise, layer_pairs, same_answers
 
         result = copy.deepcopy(model).eval()
         pairs = layer_pairs(result)
@@ -59,4 +59,9 @@ class EqualiseLayers(Pass[EqualiseLayersConfig]):
             if not moved:
                 break
         ctx.on_step(config.sweeps, config.sweeps)
+        if not same_answers(copy.deepcopy(model).eval(), result, ctx.data.calibrating.take(slice(0, 16))):
+            raise InvalidInput(
+                "pass equalise-layers does not apply to this model: its answers would change, so it must use a layer's weights outside "
+                "of that layer; leave the pass out"
+            )
         return result

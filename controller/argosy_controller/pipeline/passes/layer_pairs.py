@@ -5,12 +5,15 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import fx, nn
 from torch.nn import functional
 
 from argosy_controller.pipeline.passes.tracing import PASSING, PASSING_MODULES, CallGraph, calls, traced
 from argosy_controller.pipeline.passes.weight_layers import BatchNorm, WeightLayer, weight_layers
+from argosy_controller.pipeline.task import Split
+from argosy_controller.pipeline.training import forward
 
 _PLACES = ((2,), (2, 3), (-2, -1), (-1, -2), (2, 3, 4))
 _HOMOGENEOUS = (functional.relu, torch.relu, "relu", functional.leaky_relu, functional.avg_pool1d, functional.avg_pool2d)
@@ -28,6 +31,8 @@ _HOMOGENEOUS_MODULES = (
 )
 #: A sweep that moves no channel by more than this share ends the work.
 _STILL = 1e-3
+#: Of an answer's size, what another order of multiplications may change in a deep network.
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -68,14 +73,15 @@ class Pair:
         for one in scaled:
             if one is not None:
                 one.div_(factor.view(-1, *[1] * (one.dim() - 1)))
-        read = self._by_channel(self.second.layer.weight)
-        read.mul_(factor.view(read.shape[0], 1, -1, 1))
+        weight = self.second.layer.weight
+        read = self._by_channel(weight)
+        weight.copy_((read * factor.view(read.shape[0], 1, -1, 1)).reshape(weight.shape))
 
     def _by_channel(self, weight: torch.Tensor) -> torch.Tensor:
-        """A view (groups, outputs of a group, channels of a group, the rest) of the second layer's weight."""
+        """The second layer's weight as (groups, outputs of a group, channels of a group, the rest)."""
         groups = self.second.layer.groups if not isinstance(self.second.layer, nn.Linear) else 1
         outputs, inputs = weight.shape[:2]
-        return weight.view(groups, outputs // groups, inputs // self.area, -1)
+        return weight.reshape(groups, outputs // groups, inputs // self.area, -1)
 
 
 def layer_pairs(model: nn.Module) -> list[Pair]:
@@ -106,6 +112,14 @@ def equalise(pairs: list[Pair]) -> bool:
         pair.move(factor)
         moved = moved or bool(((factor - 1).abs() > _STILL).any())
     return moved
+
+
+@torch.no_grad()
+def same_answers(one: nn.Module, two: nn.Module, examples: Split) -> bool:
+    """Whether two models answer alike, but for the rounding of single precision."""
+    inputs = [torch.from_numpy(np.ascontiguousarray(array)) for array in examples.inputs.values()]
+    answers = zip(forward(one, inputs), forward(two, inputs), strict=True)
+    return all(torch.allclose(first, second, rtol=0, atol=_ROUNDING * max(1.0, float(first.abs().max()))) for first, second in answers)
 
 
 def _shared_weights(model: nn.Module) -> set[WeightLayer]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.equalise_layers import EqualiseLayersConfig
 from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.passes.layer_pairs import layer_pairs
+from argosy_controller.pipeline.task import Data, Split, Task
 
 IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
@@ -75,8 +77,10 @@ def _sequence() -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(16, 7), nn.ReLU(), nn.Linear(7, 2))
 
 
-def _apply(model: nn.Module, context: Context, **options: Any) -> nn.Module:
-    return PASSES["equalise-layers"].apply(model, EqualiseLayersConfig(**options), context)
+def _apply(model: nn.Module, task: Task, inputs: torch.Tensor = IMAGES) -> nn.Module:
+    examples = Split({"x": inputs.numpy()}, np.zeros(len(inputs)))
+    context = Context(task, Data(train=examples, test=examples), seed=0, on_step=lambda done, total: None)
+    return PASSES["equalise-layers"].apply(model, EqualiseLayersConfig(), context)
 
 
 def _uneven(model: nn.Module) -> nn.Module:
@@ -88,21 +92,21 @@ def _uneven(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-def test_both_ranges_become_the_root_of_their_product(context: Context) -> None:
+def test_both_ranges_become_the_root_of_their_product(task: Task) -> None:
     one, two = nn.Linear(1, 2), nn.Linear(2, 1)
     one.weight.data, one.bias.data = torch.tensor([[8.0], [0.5]]), torch.tensor([6.0, 1.0])
     two.weight.data = torch.tensor([[2.0, -2.0]])
-    result: Any = _apply(nn.Sequential(one, nn.ReLU(), two).eval(), context)
+    result: Any = _apply(nn.Sequential(one, nn.ReLU(), two).eval(), task, torch.ones(3, 1))
     assert result[0].weight.tolist() == [[4.0], [1.0]]
     assert result[0].bias.tolist() == [3.0, 2.0]
     assert result[2].weight.tolist() == [[4.0, -1.0]]
 
 
 @pytest.mark.parametrize(("build", "pairs"), [(Methods, 3), (_sequence, 3)])
-def test_the_function_stays_the_same_and_ranges_meet(build: Callable[[], nn.Module], pairs: int, context: Context) -> None:
+def test_the_function_stays_the_same_and_ranges_meet(build: Callable[[], nn.Module], pairs: int, task: Task) -> None:
     torch.manual_seed(0)
     model = _uneven(build())
-    result = _apply(model, context)
+    result = _apply(model, task)
     with torch.no_grad():
         wanted, got = model(IMAGES), result(IMAGES)
     assert float((got - wanted).abs().max()) <= 1e-4 * float(wanted.abs().max())
@@ -113,27 +117,27 @@ def test_the_function_stays_the_same_and_ranges_meet(build: Callable[[], nn.Modu
 
 
 @pytest.mark.parametrize("way", ["size", "shape", "function", "named", "mean", "mean-named"])
-def test_channels_are_found_behind_every_way_of_flattening(way: str, context: Context) -> None:
+def test_channels_are_found_behind_every_way_of_flattening(way: str, task: Task) -> None:
     torch.manual_seed(0)
     model = _uneven(Viewed(way))
-    result = _apply(model, context)
+    result = _apply(model, task)
     with torch.no_grad():
         assert torch.allclose(model(IMAGES), result(IMAGES), rtol=1e-4, atol=1e-4)
     assert not torch.equal(model.get_parameter("out.weight"), result.get_parameter("out.weight"))
 
 
-def test_batch_norm_takes_the_factor(context: Context) -> None:
+def test_batch_norm_takes_the_factor(task: Task) -> None:
     model = _uneven(Methods())
-    result = _apply(model, context)
+    result = _apply(model, task)
     assert torch.equal(result.get_parameter("one.weight"), model.get_parameter("one.weight"))
     assert not torch.equal(result.get_parameter("norm.weight"), model.get_parameter("norm.weight"))
 
 
-def test_dead_channels_are_left_alone(context: Context) -> None:
+def test_dead_channels_are_left_alone(task: Task) -> None:
     model: Any = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)).eval()
     with torch.no_grad():
         model[0].weight[0] = 0
-    result: Any = _apply(model, context)
+    result: Any = _apply(model, task, torch.ones(3, 2))
     assert torch.equal(result[2].weight[:, 0], model[2].weight[:, 0])
     assert all(bool(torch.isfinite(one).all()) for one in result.state_dict().values())
 
@@ -148,9 +152,9 @@ def test_dead_channels_are_left_alone(context: Context) -> None:
         nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Flatten(2), nn.Linear(64, 3)),
     ],
 )
-def test_layers_that_a_factor_does_not_pass_between_are_no_pair(model: nn.Module, context: Context) -> None:
+def test_layers_that_a_factor_does_not_pass_between_are_no_pair(model: nn.Module, task: Task) -> None:
     with pytest.raises(InvalidInput, match="finds no two consecutive linear layers or convolutions"):
-        _apply(model.eval(), context)
+        _apply(model.eval(), task)
 
 
 def test_tied_weights_are_no_pair() -> None:
@@ -159,7 +163,7 @@ def test_tied_weights_are_no_pair() -> None:
     assert layer_pairs(nn.Sequential(one, nn.ReLU(), two)) == []
 
 
-def test_a_model_whose_calls_depend_on_values_is_refused(context: Context) -> None:
+def test_a_model_whose_calls_depend_on_values_is_refused(task: Task) -> None:
     class Choosing(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -170,4 +174,24 @@ def test_a_model_whose_calls_depend_on_values_is_refused(context: Context) -> No
             return result
 
     with pytest.raises(InvalidInput, match="does not apply to this model"):
-        _apply(Choosing().eval(), context)
+        _apply(Choosing().eval(), task)
+
+
+def test_a_model_that_reads_a_weight_outside_its_layer_is_refused(task: Task) -> None:
+    class Reading(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Linear(3, 3), nn.Linear(3, 3)
+
+        def forward(self, value: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = self.two(torch.relu(self.one(value))) + self.one.weight.sum()
+            return result
+
+    with pytest.raises(InvalidInput, match="its answers would change"):
+        _apply(_uneven(Reading()), task, torch.rand(4, 3))
+
+
+def test_weights_in_any_memory_layout_are_scaled(task: Task) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    result = _apply(_uneven(model), task)
+    assert not torch.equal(result.get_parameter("2.weight"), model.get_parameter("2.weight"))
