@@ -48,8 +48,7 @@ class _Opened:
         self.page.goto((folder / "report.html").as_uri())
 
     def open_everything(self) -> None:
-        for one in self.page.locator("details:not([open]) > summary").all():
-            one.click()
+        self.page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true })")
 
 
 @pytest.mark.parametrize("width", [1440, 390])
@@ -136,5 +135,7 @@ def test_printed_page_is_light_and_shows_what_is_folded(browser: Browser, tmp_pa
     page = _Opened(browser, tmp_path, rich_report(), 1000, "dark").page
     page.emulate_media(media="print", color_scheme="dark")
     assert _luminance(page.evaluate("getComputedStyle(document.querySelector('.panel')).backgroundColor")) > 0.9
+    folded = page.locator("details:not([open])").first.locator("p").first
+    assert folded.evaluate("one => one.checkVisibility({ contentVisibilityAuto: true }) && one.getBoundingClientRect().height > 0")
     assert page.pdf(format="A4")[:5] == b"%PDF-"
     page.context.close()
