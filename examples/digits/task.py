@@ -14,7 +14,7 @@ class Digits(Task):
     name = "digits"
     outputs = ("logits",)
     settings = {"mnist": "folder with mnist-train.npz and mnist-test.npz: MNIST's 28 x 28 instead of the small digits"}
-    epochs, learning_rate, width = 30, 2e-3, 32
+    epochs, learning_rate, width, depth = 30, 2e-3, 32, 1
 
     def __init__(self, given):
         super().__init__(given)
@@ -33,7 +33,7 @@ class Digits(Task):
             return Split({"image": (file["images"] / 255).astype(np.float32)[:, None]}, file["labels"].astype(np.int64))
 
     def model(self, seed):
-        width = self.width
-        layers = [nn.Conv2d(1, width, 3, self.stride, 1), nn.ReLU(), nn.Conv2d(width, 2 * width, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2)]
-        layers += [nn.Conv2d(2 * width, 2 * width, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
-        return nn.Sequential(*layers, nn.Linear(2 * width * self.pixels, 4 * width), nn.ReLU(), nn.Linear(4 * width, 10))
+        w = self.width
+        layers = [nn.Conv2d(1, w, 3, self.stride, 1), nn.ReLU(), nn.Conv2d(w, 2 * w, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2)]
+        layers += [one for _ in range(self.depth) for one in (nn.Conv2d(2 * w, 2 * w, 3, 1, 1), nn.ReLU())]
+        return nn.Sequential(*layers, nn.MaxPool2d(2), nn.Flatten(), nn.Linear(2 * w * self.pixels, 4 * w), nn.ReLU(), nn.Linear(4 * w, 10))

@@ -17,7 +17,7 @@ class Images(Task):
         "images": "folder with cifar10-train*.npz and cifar10-test*.npz: examples/images/README.md says how to make them",
         "checkpoint": "resnet20-12fca82f.th of github.com/akamaster/pytorch_resnet_cifar10, a ready ResNet-20",
     }
-    epochs, learning_rate, examples, depth, width = 5, 4e-3, 6000, 1, 16
+    epochs, learning_rate, examples, depth, width = 5, 2e-3, 5000, 1, 16
 
     def __init__(self, given):
         super().__init__(given)

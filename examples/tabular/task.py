@@ -13,6 +13,7 @@ class BreastCancer(Task):
     name = "breast-cancer"
     outputs = ("logits",)
     labels = ("malignant", "benign")
+    metric = "auc"
     epochs, learning_rate, batch_size, width, depth = 30, 1e-3, 32, 64, 2
 
     def data(self, seed):
