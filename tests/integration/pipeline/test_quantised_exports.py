@@ -94,8 +94,9 @@ def test_other_8_bit_weights_of_resnet20_lose_at_most_half_a_point(name: str, re
 @pytest.mark.parametrize("name", ["tflite-int8", "tflite-int16x8", "tflite-int8-dynamic"])
 def test_tflite_of_resnet20_loses_at_most_half_a_point(name: str, resnet: Source, images: tuple[Task, Data]) -> None:
     small = _made(resnet, name)
-    assert _accuracy(resnet, small, images[1].test) >= 0.8135 - LARGEST_DROP
-    assert small.stat().st_size < 340_000
+    some = images[1].test.take(slice(0, None, 8))  # kernels for 16 bits take 30 times as long
+    assert _accuracy(resnet, small, some) >= _accuracy(resnet, _made(resnet, "tflite-fp32"), some) - LARGEST_DROP
+    assert small.stat().st_size < 320_000
 
 
 def test_int4_weights_take_a_sixth_and_a_few_float_layers_win_accuracy_back(resnet: Source, images: tuple[Task, Data]) -> None:

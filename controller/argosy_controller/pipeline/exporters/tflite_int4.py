@@ -11,6 +11,8 @@ from argosy_controller.pipeline.exporters.interface import Exporter, Source
 from argosy_controller.pipeline.exporters.options import MixedConfig
 from argosy_controller.pipeline.exporters.tflite_quantise import Scales, algorithm, export_mixed, granularity
 
+NEWER = "runs on ai-edge-litert alone: tflite-runtime 2.14, the last there is, cannot open 4-bit weights"
+
 
 class TFLiteInt4Config(MixedConfig, frozen=True, kw_only=True):
     """Options.
@@ -38,3 +40,4 @@ class TFLiteInt4(Exporter[TFLiteInt4Config]):
             worker.add_weight_only_config(regex=".*", operation_name="*", num_bits=4, **options)
 
         export_mixed(source, path, config, plan)
+        source.note(path, NEWER)

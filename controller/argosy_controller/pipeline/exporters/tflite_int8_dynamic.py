@@ -16,10 +16,12 @@ class TFLiteDynamicConfig(MixedConfig, frozen=True, kw_only=True):
     """Options.
 
     Attributes:
+        linear_per_channel: tflite-runtime 2.14, the last there is, takes one scale for a linear layer, and with more it answers
+            wrongly without a word; ai-edge-litert takes both. Convolutions have a scale for each output channel.
         scales: as in tflite-int8.
     """
 
-    per_channel: Annotated[bool, Meta(description="a scale for each output channel of the weights, not one for the tensor")] = True
+    linear_per_channel: Annotated[bool, Meta(description="a scale for each output of linear layers: wrong on tflite-runtime 2.14")] = False
     scales: Annotated[Scales, Meta(description="how scales of weights are chosen")] = "minmax"
 
 
@@ -35,7 +37,8 @@ class TFLiteInt8Dynamic(Exporter[TFLiteDynamicConfig]):
         """Quantises what `TFLiteFp32` wrote."""
 
         def plan(worker: Any) -> None:
-            options = {"granularity": granularity(config.per_channel), "algorithm_key": algorithm(config.scales)}
-            worker.add_dynamic_config(regex=".*", operation_name="*", num_bits=8, **options)
+            for operator, per_channel in (("*", True), ("FULLY_CONNECTED", config.linear_per_channel)):
+                options = {"granularity": granularity(per_channel), "algorithm_key": algorithm(config.scales)}
+                worker.add_dynamic_config(regex=".*", operation_name=operator, num_bits=8, **options)
 
         export_mixed(source, path, config, plan)

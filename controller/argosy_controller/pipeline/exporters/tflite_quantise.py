@@ -53,17 +53,20 @@ def export_mixed(source: Source, path: Path, config: MixedConfig, plan: Plan, ra
 
         floats = kept_float(source, path, config, [one.name for one in found], make, plain, "tflite")
     quantised(plain, path, plan, ranges, [one for one in found if one.name in floats])
+    after = _after_outputs(plain)
+    if after:
+        source.note(path, f"stay float because they go on with an output of the model: {len(after)} operators")
 
 
 def quantised(file: Path, to: Path, plan: Plan, ranges: Mapping[str, Range] | None, floats: Collection[Layer]) -> None:
-    """Writes the quantised form of a file; inputs, outputs and the layers named stay float."""
+    """Writes the quantised form of a file; inputs, outputs, what goes on with an output, and the layers named stay float."""
     from ai_edge_quantizer import qtyping, quantizer
 
     worker = quantizer.Quantizer(str(file))
     plan(worker)
     for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
         worker.update_quantization_recipe(regex=".*", operation_name=end, algorithm_key="no_quantize")
-    scopes = [re.escape(scope) for one in floats for scope in one.scopes]
+    scopes = [re.escape(scope) for scope in (*_after_outputs(file), *(scope for one in floats for scope in one.scopes))]
     if scopes:
         everything = qtyping.TFLOperationName.ALL_SUPPORTED
         worker.update_quantization_recipe(regex=f"^(?:{'|'.join(scopes)})$", operation_name=everything, algorithm_key="no_quantize")
@@ -128,7 +131,7 @@ def layers(file: Path, modules: Collection[str]) -> list[Layer]:
     for operator in graph.operators:
         scope = flatbuffers.get_op_scope(operator, graph.tensors)
         kernel = next((one for one in (graph.tensors[i] for i in operator.inputs if i >= 0) if _is_kernel(model, one)), None)
-        name = "" if kernel is None else _module(kernel.name.decode(), modules) or f"layer{len(groups)}"
+        name = "" if kernel is None else _called(kernel.name.decode(), modules) or f"layer{len(groups)}"
         if not groups or (name and groups[-1][1]):
             groups.append(([scope], name))
         else:
@@ -136,9 +139,25 @@ def layers(file: Path, modules: Collection[str]) -> list[Layer]:
     return _distinct(groups)
 
 
+def _after_outputs(file: Path) -> list[str]:
+    """The quantizer's names of operators that go on with one of the model's outputs.
+
+    An output becomes float again at the end; the quantizer gives that form to such operators as well, which then mix both.
+    """
+    from ai_edge_quantizer.utils import tfl_flatbuffer_utils as flatbuffers
+
+    graph = flatbuffers.read_model(str(file)).subgraphs[0]
+    outputs = set(graph.outputs)
+    return [flatbuffers.get_op_scope(one, graph.tensors) for one in graph.operators if outputs & set(one.inputs)]
+
+
 def _is_kernel(model: Any, tensor: Any) -> bool:
     shape = tensor.shape if tensor.shape is not None else ()
     return tensor.type == 0 and len(shape) >= 2 and model.buffers[tensor.buffer].data is not None
+
+
+def _called(name: str, modules: Collection[str]) -> str:
+    return next((one for one in [name.partition(":")[0]] if one in modules), "")
 
 
 def _distinct(groups: list[tuple[list[str], str]]) -> list[Layer]:
@@ -147,21 +166,3 @@ def _distinct(groups: list[tuple[list[str], str]]) -> list[Layer]:
         taken = any(other.name == name for other in found)
         found.append(Layer(f"{name or 'layer'}@{number}" if taken or not name else name, tuple(scopes)))
     return found
-
-
-def _module(name: str, modules: Collection[str]) -> str:
-    """torch's name of the module whose weights these are, empty where it cannot be told.
-
-    `...Named/net.ResNet_model/torch.nn.modules.container.Sequential_layer1/net.Block_0/torch.nn.modules.conv.Conv2d_conv1;` is
-    `layer1.0.conv1`: each part is a class and, behind a `_`, what its parent calls it.
-    Of a batch norm and the convolution that it was folded into, the convolution stands last.
-    """
-    path = ""
-    for part in name.rpartition("Named/")[2].partition(";")[0].split("/")[1:]:
-        below = path + "." if path else ""
-        children = [one.removeprefix(below) for one in modules if one.startswith(below)]
-        fitting = [one for one in children if part.endswith(f"_{one}")]
-        if not fitting:
-            return ""
-        path = below + max(fitting, key=len)
-    return path

@@ -51,7 +51,7 @@ class Unpacking:
     @property
     def length(self) -> int:
         """Bytes in the file, without what is shared."""
-        return sum(one.ByteSize() for one in self.nodes) + sum(one.ByteSize() for one in self.constants)
+        return int(sum(one.ByteSize() for one in self.nodes)) + int(sum(one.ByteSize() for one in self.constants))
 
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
         """Adds an operator; returns its output's name."""

@@ -16,7 +16,7 @@ from argosy_controller.pipeline.exporters.absent import ABSENT
 from argosy_controller.pipeline.exporters.onnx_graph import layers, name_nodes
 from argosy_controller.pipeline.exporters.onnx_int4 import quantised_blocks
 from argosy_controller.pipeline.exporters.refusals import refusal
-from argosy_controller.pipeline.exporters.tflite_quantise import _module
+from argosy_controller.pipeline.exporters.tflite_fp32 import module_named
 from argosy_controller.pipeline.recipe import parse_recipe
 
 _LITERT = """Lowering not found: aten._linalg_svd.default
@@ -127,9 +127,9 @@ def test_layers_of_a_graph_are_called_as_torch_calls_them() -> None:
     assert [node for one in found for node in one.nodes] == [one.name for one in model.graph.node]
 
 
-def test_layers_of_a_tflite_file_are_called_as_torch_calls_them() -> None:
+def test_tensors_of_a_tflite_file_are_called_after_torchs_modules() -> None:
     name = "x.<locals>.Named/net.Res_Net_model/torch.nn.modules.container.Sequential_layer1/net.My_Block_0/torch.nn.modules.conv.Conv2d_conv1;1"
     modules = ["layer1", "layer1.0", "layer1.0.conv1", "layer1.0.conv1_1", "conv1"]
-    assert _module(name, modules) == "layer1.0.conv1"
-    assert _module("x.Named/bn1;;" + name, modules) == "layer1.0.conv1"
-    assert _module("arith.constant", modules) == ""
+    assert module_named(name, modules) == "layer1.0.conv1"
+    assert module_named("x.Named/bn1;;" + name, modules) == "layer1.0.conv1"
+    assert module_named("arith.constant", modules) == ""
