@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from argosy_controller.pipeline.report import Report, SearchReport, Trial
 from argosy_controller.pipeline.report_page import words
-from argosy_controller.pipeline.report_page.drawing import Scale, Tick, even_scale, log_scale
+from argosy_controller.pipeline.report_page.drawing import Scale, Tick, drawable, even_scale, log_scale
 from argosy_controller.pipeline.report_page.words import NONE, Metric, short
 
 _MOST = 300
@@ -103,7 +103,7 @@ def _title(name: str, metric: Metric) -> str:
 
 def _history(name: str, search: SearchReport, metric: Metric) -> History | None:
     """None with fewer than two figures: that is no history."""
-    tried = [one for one in search.trials if one.state == "complete" and name in one.values][: 10 * _MOST]
+    tried = [one for one in search.trials if one.state == "complete" and drawable(one.values.get(name), one.number)][: 10 * _MOST]
     if len(tried) < 2:
         return None
     better_up = name == "accuracy" and metric.higher_is_better

@@ -30,6 +30,8 @@ _PLACES = (
     (22.0, 24.0, "start"),
     (-22.0, 24.0, "end"),
 )
+#: Beyond this nothing that is measured here lies.
+_LARGEST = 1e15
 _LETTER = 9.0
 _LINE = 12.0
 _DOT = 6.0
@@ -71,6 +73,11 @@ def _place(value: float, low: float, high: float, log: bool) -> float:
     if log:
         return (math.log(max(value, 1e-300)) - math.log(low)) / (math.log(high) - math.log(low))
     return (value - low) / (high - low)
+
+
+def drawable(*values: float | None, log: bool = False) -> bool:
+    """Whether values can stand on an axis: a report from elsewhere may hold any numbers."""
+    return all(one is not None and abs(one) < _LARGEST and (not log or one > 1 / _LARGEST) for one in values)
 
 
 def log_scale(values: Sequence[float], start: float, end: float) -> Scale:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from argosy.protocol.card import Accuracy
 from argosy_controller.pipeline.report import Report, Trial, VariantReport
-from argosy_controller.pipeline.report_page.drawing import Label, Scale, Tick, digits_of, even_scale, labels, log_scale
+from argosy_controller.pipeline.report_page.drawing import Label, Scale, Tick, digits_of, drawable, even_scale, labels, log_scale
 from argosy_controller.pipeline.report_page.standing import Picks, letter, missed, p50
 from argosy_controller.pipeline.report_page.words import Metric, latency, round_text, short
 from argosy_controller.views.format import as_bytes
@@ -96,17 +97,23 @@ def _scatter(
     text: Callable[[float], str],
     before: float | None,
 ) -> Scatter | None:
-    shown = [(index, one, value) for index, one in enumerate(report.variants) if one.accuracy and (value := across(one))]
+    shown = [
+        (index, one, value)
+        for index, one in enumerate(report.variants)
+        if (value := across(one)) is not None and drawable(value, log=True) and _scored(one.accuracy)
+    ]
     if not shown:
         return None
-    base = report.baseline.accuracy if report.baseline else None
+    base = _base(report)
+    before = before if before and drawable(before, log=True) else None
     xs = [value for _, _, value in shown] + ([before] if before and base else [])
-    y = _y_scale(report, metric)
+    y = _y_scale([one for _, one, _ in shown], base, metric)
     trials = _trials(report, key)
     near = [one for one in trials if y.holds(one.values["accuracy"])]
     x = log_scale([*xs, *(one.values[key] for one in near)], _LEFT, _RIGHT)
     title, axis = _TITLES[key]
-    left_out = [letter(index) for index, one in enumerate(report.variants) if not (one.accuracy and across(one))]
+    inside = {index for index, _, _ in shown}
+    left_out = [letter(index) for index in range(len(report.variants)) if index not in inside]
     return Scatter(
         title=title,
         axis=axis,
@@ -131,10 +138,19 @@ def _missing(letters: Sequence[str], candidates: int) -> str:
     return " ".join(parts)
 
 
-def _y_scale(report: Report, metric: Metric) -> Scale:
-    scores = [one.accuracy for one in report.variants if one.accuracy]
-    base = report.baseline.accuracy if report.baseline else None
-    values = [end for one in scores for end in (one.low, one.high)] + ([base.value] if base else [])
+def _scored(one: Accuracy | None) -> bool:
+    return one is not None and drawable(one.value, one.low, one.high)
+
+
+def _base(report: Report) -> Accuracy | None:
+    """The accuracy before any pass, where it can be drawn."""
+    found = report.baseline.accuracy if report.baseline else None
+    return found if _scored(found) else None
+
+
+def _y_scale(shown: Sequence[VariantReport], base: Accuracy | None, metric: Metric) -> Scale:
+    scores = [one.accuracy for one in shown if one.accuracy]
+    values = [end for one in scores for end in (one.value, one.low, one.high)] + ([base.value] if base else [])
     return even_scale(values, _BASE, _TOP, 0.01 if metric.percent else max(abs(max(values)) * 0.02, 1e-9))
 
 
@@ -198,5 +214,6 @@ def _front(shown: Sequence[tuple[int, VariantReport, float]], x: Scale, y: Scale
 def _trials(report: Report, key: str) -> list[Trial]:
     if report.search is None:
         return []
-    found = [one for one in report.search.trials if one.state == "complete" and one.values.get(key, 0) > 0 and "accuracy" in one.values]
+    complete = [one for one in report.search.trials if one.state == "complete"]
+    found = [one for one in complete if drawable(one.values.get(key), log=True) and drawable(one.values.get("accuracy"))]
     return found[:_MOST_TRIALS]

@@ -9,8 +9,23 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from argosy_controller.pipeline.report import Report, read_report, write_report
+from argosy.protocol.card import Accuracy, Timing
+from argosy_controller.pipeline.goals import Judgement
+from argosy_controller.pipeline.report import (
+    Baseline,
+    Drop,
+    Layer,
+    Report,
+    SearchReport,
+    Step,
+    Trial,
+    VariantReport,
+    read_report,
+    write_report,
+)
 from argosy_controller.pipeline.report_page import PAGE_FILE, html, write_page
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
@@ -125,6 +140,54 @@ def test_figures_out_of_all_proportion_are_drawn_or_left_out(value: float) -> No
     accuracy = msgspec.structs.replace(report.variants[0].accuracy, value=value, low=value, high=value)
     odd = msgspec.structs.replace(report.variants[0], accuracy=accuracy, bytes=0)
     assert "<svg" in html(msgspec.structs.replace(report, variants=[odd, *report.variants[1:]]))
+
+
+FIGURES = st.floats(-1e300, 1e300) | st.floats(-1, 2) | st.sampled_from([0.0, 1.0, 5e-324])
+COUNTS = st.integers(-(2**53), 2**53) | st.integers(0, 3)
+ACCURACY = st.builds(Accuracy, value=FIGURES, low=FIGURES, high=FIGURES, examples=COUNTS, metric=st.sampled_from(["accuracy", "rmse", ""]))
+DROP = st.builds(Drop, value=FIGURES, low=FIGURES, high=FIGURES, examples=COUNTS)
+LAYER = st.builds(Layer, sparsity=FIGURES, bits=FIGURES, bytes=COUNTS, error_share=FIGURES | st.none(), accuracy_cost=FIGURES | st.none())
+TIMING = st.builds(Timing, p50_us=FIGURES, p99_us=FIGURES)
+TRIAL = st.builds(
+    Trial,
+    number=COUNTS,
+    point=st.dictionaries(st.text(max_size=3), FIGURES, max_size=2),
+    values=st.dictionaries(st.sampled_from(["accuracy", "bytes", "p50_us", "odd"]), FIGURES),
+    state=st.sampled_from(["complete", "failed", "hopeless", ""]),
+    seconds=FIGURES,
+)
+VARIANT = st.builds(
+    VariantReport,
+    name=st.sampled_from(["a", "b", ""]),
+    precision=st.sampled_from(["fp32", "int8"]),
+    bytes=COUNTS,
+    accuracy=ACCURACY | st.none(),
+    drop=DROP | st.none(),
+    timings=st.lists(TIMING, max_size=2),
+    layers=st.lists(LAYER, max_size=2),
+)
+GOAL = st.builds(Judgement, variant=st.sampled_from(["a", "b", "c"]), goal=st.sampled_from(["accuracy_at_least", "bytes_at_most", "x", ""]))
+SEARCH = st.builds(
+    SearchReport, objectives=st.lists(st.sampled_from(["accuracy", "bytes", "odd"])), trials=st.lists(TRIAL, max_size=4), chosen=COUNTS
+)
+BASELINE = st.builds(Baseline, accuracy=ACCURACY | st.none(), parameters=COUNTS, bytes=COUNTS, macs=COUNTS | st.none())
+STEP = st.builds(Step, options=st.just({}), parameters=COUNTS, not_zero=COUNTS, macs=COUNTS | st.none(), seconds=FIGURES)
+
+
+@settings(max_examples=40)
+@given(
+    st.builds(
+        Report,
+        variants=st.lists(VARIANT, max_size=3),
+        goals=st.lists(GOAL, max_size=3),
+        baseline=BASELINE | st.none(),
+        steps=st.lists(STEP, max_size=2),
+        search=SEARCH | st.none(),
+        lineage=st.just({}),
+    )
+)
+def test_any_figures_that_a_report_can_hold_give_a_page(report: Report) -> None:
+    assert _Seen(html(report)).tags <= _TAGS
 
 
 def test_report_read_back_gives_the_same_page(tmp_path: Path) -> None:
