@@ -76,8 +76,7 @@ def test_controller_that_is_stopped_ends_its_builds_in_time(started: Started) ->
     assert wait_for_end(jobs, 1) == []
 
 
-def test_killed_child_is_a_failed_build_with_a_sentence(started: Started) -> None:
-    controller = started()
+def test_killed_child_is_a_failed_build_with_a_sentence(controller: ControllerProcess) -> None:
     number = queue(controller, slow=60)
     wait(controller, number, lambda found: bool(children(controller)) and found["stage"] == "train")
     children(controller)[0].kill()
@@ -86,8 +85,7 @@ def test_killed_child_is_a_failed_build_with_a_sentence(started: Started) -> Non
     assert versions(controller) == []
 
 
-def test_cancelled_build_leaves_no_process_and_no_version(started: Started) -> None:
-    controller = started()
+def test_cancelled_build_leaves_no_process_and_no_version(controller: ControllerProcess) -> None:
     number = queue(controller, slow=60)
     wait(controller, number, lambda found: bool(children(controller)) and found["stage"] == "train")
     jobs = children(controller)
@@ -98,18 +96,21 @@ def test_cancelled_build_leaves_no_process_and_no_version(started: Started) -> N
     assert controller.run("builds", "cancel", str(number)).code == 5
 
 
+def test_build_that_takes_too_long_is_ended(started: Started) -> None:
+    controller = started("--build-time", "8s")
+    found = wait(controller, queue(controller, slow=60), ended)
+    assert found["state"] == "failed" and "it ran longer than 8 s" in found["reason"]
+    assert versions(controller) == [] and children(controller) == []
+
+
 @pytest.mark.parametrize(
-    ("options", "settings", "sentence"),
+    ("fail", "sentence"),
     [
-        (("--build-time", "8s"), {"slow": 60}, "it ran longer than 8 s"),
-        ((), {"fail": "memory"}, "needs more memory than this job may use (16.0 GiB of addresses)"),
-        ((), {"fail": "raise"}, "training of task 'tiny' failed: ValueError: this task cannot be trained (task.py line"),
+        ("memory", "needs more memory than this job may use (16.0 GiB of addresses)"),
+        ("raise", "training of task 'tiny' failed: ValueError: this task cannot be trained (task.py line"),
     ],
 )
-def test_limits_and_errors_end_a_build_with_a_sentence(
-    started: Started, options: tuple[str, ...], settings: dict[str, object], sentence: str
-) -> None:
-    controller = started(*options)
-    found = wait(controller, queue(controller, **settings), ended)
+def test_limits_and_errors_end_a_build_with_a_sentence(controller: ControllerProcess, fail: str, sentence: str) -> None:
+    found = wait(controller, queue(controller, fail=fail), ended)
     assert found["state"] == "failed" and sentence in found["reason"]
     assert versions(controller) == [] and children(controller) == []
