@@ -25,7 +25,7 @@ _TINY_MODEL = 2000
 _SMALL_MODEL = 20_000
 #: Steps of the optimiser that win back what a cut cost, however few examples there are.
 _STEPS = 200
-_FEW_EXAMPLES = 200
+_FEW_EXAMPLES = 500
 _FEWEST_EXAMPLES = 20
 
 
