@@ -20,7 +20,6 @@ from argosy_controller.pipeline.report import Confusion, Drop
 
 _LARGEST = sys.float_info.max
 _MOST_CLASSES = 100
-_SAME = "no example differs, so from their number alone, 95 %"
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,9 @@ def drop(metric: Metric, before: Scored, after: Scored) -> Drop:
     value = sign * (before.accuracy.value - after.accuracy.value)
     found = bootstrap(_difference(metric, before, after, sign), examples, draws=_draws(metric))
     low, high = found or _without_difference(metric, value, before)
-    return Drop(metric=metric.name, value=value, low=low, high=high, examples=examples, method=method(metric) if found else _SAME)
+    return Drop(
+        metric=metric.name, value=value, low=low, high=high, examples=examples, method=method(metric) if found else intervals.SAME_METHOD
+    )
 
 
 def _difference(metric: Metric, before: Scored, after: Scored, sign: int) -> Callable[[Floats], Floats]:

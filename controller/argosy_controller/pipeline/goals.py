@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from argosy.errors import GoalsNotMet, InvalidInput
 from argosy.protocol.card import Accuracy, Timing
-from argosy_controller.pipeline.intervals import clopper_pearson, drop_is_below, enough_examples
+from argosy_controller.pipeline.intervals import SAME_METHOD, clopper_pearson, drop_is_below, enough_examples
 
 if TYPE_CHECKING:
     from argosy_controller.pipeline.metrics import Metric
@@ -192,7 +192,8 @@ def _examples_to_decide(one: Judgement, figures: Figures) -> int | None:
     if one.goal != "accuracy_drop_at_most" and figures.counted:
         share, least = (one.value, one.target) if one.goal in _AT_LEAST else (1 - one.value, 1 - one.target)
         return enough_examples(lambda count: clopper_pearson(math.floor(share * count + 1e-9), count)[0] >= least, examples)
-    wanted = examples * ((one.judged - one.value) / margin) ** 2
+    same = one.goal == "accuracy_drop_at_most" and drop is not None and drop.method == SAME_METHOD
+    wanted = examples * ((one.judged - one.value) / margin) ** (1 if same else 2)
     return math.ceil(wanted) if wanted < 1e12 else None
 
 

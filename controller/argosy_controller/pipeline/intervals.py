@@ -18,6 +18,7 @@ CONFIDENCE = 0.95
 METHOD = "Clopper-Pearson (exact), 95 %"
 PAIRED_METHOD = "exact for paired shares (score test inverted, Berger-Boos), 95 %"
 BOOTSTRAP_METHOD = "BCa bootstrap, {} draws, 95 %"
+SAME_METHOD = "no example differs, so from their number alone, 95 %"
 #: Draws of a built-in metric, and of a function of a user's own, which may be slow.
 DRAWS, OWN_DRAWS = 2000, 1000
 _SEED = 20_261_124

@@ -7,6 +7,7 @@ point, times scale), packed ones as what the file's own operators unpack.
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from argosy_controller.pipeline.formats import UNPACKED
 from argosy_controller.pipeline.task import Array
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ _ONNX_INPUTS = {
     "RNN": (1, 2),
     "Gather": (0,),
 }
+#: Constants of unpacking that all weights of a file share; those of one weight go on with its number.
+_COMMON = re.compile(re.escape(UNPACKED) + r"[a-z]")
 _TFLITE_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL")
 
 
@@ -140,7 +144,7 @@ def _onnx_weights(file: Path) -> Iterator[StoredWeight]:
         sources, numbers = _sources(graph, node, name), _numbers(graph, node, name, values[name])
         if numbers is not None and numbers.ndim >= 2 and numbers.size > 1:
             lengths = [_bytes(graph.stored[one]) for one in sources]
-            yield StoredWeight(name, node.op_type, numbers, round(8 * max(lengths) / numbers.size, 2), sum(lengths), sources)
+            yield StoredWeight(name, node.op_type, numbers, round(8 * max(lengths, default=0) / numbers.size, 2), sum(lengths), sources)
 
 
 def _uses(graph: _Graph) -> Iterator[tuple[onnx.NodeProto, str]]:
@@ -158,9 +162,10 @@ def _uses(graph: _Graph) -> Iterator[tuple[onnx.NodeProto, str]]:
 
 
 def _sources(graph: _Graph, node: onnx.NodeProto, name: str) -> tuple[str, ...]:
-    """The stored tensors behind a weight, with the scales that its operator takes from elsewhere."""
+    """The stored tensors behind a weight, with scales that its operator takes from elsewhere; not what all weights share."""
     beside = [one for one in _scale_names(graph, node, name) if one in graph.stored]
-    return tuple(dict.fromkeys((*(graph.sources(name) or ()), *beside)))
+    found = dict.fromkeys((*(graph.sources(name) or ()), *beside))
+    return tuple(one for one in found if not _COMMON.match(one))
 
 
 def _scale_names(graph: _Graph, node: onnx.NodeProto, name: str) -> tuple[str, str]:
@@ -246,10 +251,21 @@ def _tflite_weights(file: Path) -> Iterator[StoredWeight]:
     details = {one["index"]: one for one in interpreter.get_tensor_details()}
     makers = {int(i): one for one in operators for i in one["outputs"]}
     inputs = {one["index"] for one in interpreter.get_input_details()}
+    lengths = _buffer_lengths(file)
     for operator in (one for one in operators if one["op_name"] in _TFLITE_OPERATORS):
         index = _fixed_input(int(operator["inputs"][1]), makers)
         if index in details and index not in makers and index not in inputs:
-            yield _tflite_weight(operator["op_name"], details[index], interpreter.get_tensor(index))
+            yield _tflite_weight(operator["op_name"], details[index], interpreter.get_tensor(index), lengths[index])
+
+
+def _buffer_lengths(file: Path) -> list[int]:
+    """Bytes of each tensor of the first graph as they lie in the file: 4-bit numbers are packed there, and not in the interpreter."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(file.read_bytes(), 0)
+    graph = model.Subgraphs(0)
+    buffers = [model.Buffers(graph.Tensors(i).Buffer()) for i in range(graph.TensorsLength())]
+    return [int(one.DataLength() or one.Size()) for one in buffers]
 
 
 def _fixed_input(index: int, makers: dict[int, Any]) -> int:
@@ -259,12 +275,12 @@ def _fixed_input(index: int, makers: dict[int, Any]) -> int:
     return index
 
 
-def _tflite_weight(operator: str, detail: Any, stored: Array) -> StoredWeight:
+def _tflite_weight(operator: str, detail: Any, stored: Array, length: int) -> StoredWeight:
     how = detail["quantization_parameters"]
     scales, zeros, axis = how["scales"], how["zero_points"], how["quantized_dimension"]
     numbers = stored.astype(np.float32)
     if len(scales):
         numbers = (numbers - _along(zeros, stored, axis)) * _along(scales, stored, axis)
-    length = stored.nbytes + 4 * len(scales) + 8 * len(zeros)
-    bits = 8.0 * stored.itemsize
-    return StoredWeight(detail["name"], operator, numbers.astype(np.float32), bits, length, (detail["name"],))
+    beside = 4 * len(scales) + 8 * len(zeros)
+    bits = round(8 * length / stored.size, 2)
+    return StoredWeight(detail["name"], operator, numbers.astype(np.float32), bits, length + beside, (detail["name"],))

@@ -114,8 +114,14 @@ def test_a_ready_file_has_rows_without_a_model(task: Task, network: Any, tmp_pat
     data = task.data(0)
     file = Source(network, task.outputs, data.calibrating, data.judging, task, tmp_path).file(EXPORTERS["tflite-int8"])
     rows = stored_layers("tflite", file)
-    assert [one.kind for one in rows] == ["CONV_2D", "CONV_2D", "FULLY_CONNECTED"]
+    assert [one.kind for one in rows] == ["DEPTHWISE_CONV_2D", "CONV_2D", "FULLY_CONNECTED"]
     assert all(one.bits == 8 and one.error_share is None for one in rows)
+
+
+def test_four_bits_of_tflite_are_counted_as_they_lie_in_the_file(task: Task, network: Any, tmp_path: Path) -> None:
+    rows = _layers("tflite-int4", task, network, tmp_path)
+    assert rows[-1].bits == 4
+    assert rows[-1].error_share is not None
 
 
 def test_a_variant_that_does_not_run_here_has_no_rows(task: Task, network: Any, tmp_path: Path) -> None:
