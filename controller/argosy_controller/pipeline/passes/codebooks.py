@@ -22,9 +22,21 @@ def shared(model: nn.Module, config: ShareWeightsConfig, ctx: Context) -> nn.Mod
     coded = Coded(model, bits, config.iterations)
     ctx.on_step(1, 1 + config.epochs)
     if config.epochs:
-        told = lambda done, total: ctx.on_step(1 + done, 1 + total)  # noqa: E731
-        coded = fit(coded, ctx.task, ctx.data.train, config, seed=ctx.seed, on_epoch=told)  # type: ignore[assignment]
+        coded = _trained(coded, config, ctx)
     return coded.decoded().eval()
+
+
+def _trained(coded: Coded, config: ShareWeightsConfig, ctx: Context) -> Coded:
+    result = fit(
+        coded,
+        ctx.task,
+        ctx.data.train,
+        config,
+        seed=ctx.seed,
+        on_epoch=lambda done, total: ctx.on_step(1 + done, 1 + total),
+    )
+    assert isinstance(result, Coded)
+    return result
 
 
 def _bits(model: nn.Module, config: ShareWeightsConfig) -> dict[str, int]:
