@@ -213,7 +213,7 @@ def test_another_process_with_another_hash_seed_gives_the_same_bytes(small: Sour
 
 def test_tflite_layers_stay_float_by_name(small: Source) -> None:
     path = _made(small, "tflite-int8", keep_float=["conv"])
-    assert small.notes[path] == ["stay float as asked: conv"]
+    assert small.notes[path][0] == "stay float as asked: conv"
     engine: Any = open_model("tflite", path)
     kernels = {tuple(one["shape"]): one["dtype"] for one in engine._interpreter.get_tensor_details()}
     assert kernels[(8, 3, 3, 1)] == np.float32

@@ -53,26 +53,28 @@ def export_mixed(source: Source, path: Path, config: MixedConfig, plan: Plan, ra
 
         floats = kept_float(source, path, config, [one.name for one in found], make, plain, "tflite")
     quantised(plain, path, plan, ranges, [one for one in found if one.name in floats])
-    after = _after_outputs(plain)
-    if after:
-        source.note(path, f"stay float because they go on with an output of the model: {len(after)} operators")
+    inner = _inner_outputs(plain)
+    if inner:
+        source.note(path, f"stay float because they give outputs with which others go on: {len(inner)} operators")
 
 
 def quantised(file: Path, to: Path, plan: Plan, ranges: Mapping[str, Range] | None, floats: Collection[Layer]) -> None:
-    """Writes the quantised form of a file; inputs, outputs, what goes on with an output, and the layers named stay float."""
+    """Writes the quantised form of a file; inputs, outputs, what gives an output with which others go on, and the layers named stay float."""
     from ai_edge_quantizer import qtyping, quantizer
 
     worker = quantizer.Quantizer(str(file))
     plan(worker)
     for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
         worker.update_quantization_recipe(regex=".*", operation_name=end, algorithm_key="no_quantize")
-    scopes = [re.escape(scope) for scope in (*_after_outputs(file), *(scope for one in floats for scope in one.scopes))]
+    scopes = [re.escape(scope) for scope in (*_inner_outputs(file), *(scope for one in floats for scope in one.scopes))]
     if scopes:
         everything = qtyping.TFLOperationName.ALL_SUPPORTED
         worker.update_quantization_recipe(regex=f"^(?:{'|'.join(scopes)})$", operation_name=everything, algorithm_key="no_quantize")
     known = None if ranges is None else {name: _as_seen(one) for name, one in ranges.items()}
     with quiet():
         to.write_bytes(worker.quantize(deepcopy(known), enable_progress_report=False).quantized_model)
+    if _inner_outputs(file):
+        _give_float(file, to)
 
 
 def granularity(per_channel: bool) -> Any:
@@ -139,16 +141,32 @@ def layers(file: Path, modules: Collection[str]) -> list[Layer]:
     return _distinct(groups)
 
 
-def _after_outputs(file: Path) -> list[str]:
-    """The quantizer's names of operators that go on with one of the model's outputs.
+def _inner_outputs(file: Path) -> list[str]:
+    """The quantizer's names of operators that give one of the model's outputs with which others go on.
 
-    An output becomes float again at the end; the quantizer gives that form to such operators as well, which then mix both.
+    It would give such an output two forms, and call by the public name the one that is not float.
     """
     from ai_edge_quantizer.utils import tfl_flatbuffer_utils as flatbuffers
 
     graph = flatbuffers.read_model(str(file)).subgraphs[0]
-    outputs = set(graph.outputs)
-    return [flatbuffers.get_op_scope(one, graph.tensors) for one in graph.operators if outputs & set(one.inputs)]
+    inner = set(graph.outputs) & {i for one in graph.operators for i in one.inputs}
+    return [flatbuffers.get_op_scope(one, graph.tensors) for one in graph.operators if inner & set(one.outputs)]
+
+
+def _give_float(plain: Path, path: Path) -> None:
+    """Makes outputs the float forms again: where others go on with an output, the quantizer gives what these take."""
+    from ai_edge_litert.tools import flatbuffer_utils as flatbuffers
+
+    before, model = flatbuffers.read_model(str(plain)), flatbuffers.read_model(str(path))
+    names = {one.tensorIndex: one.name for one in before.signatureDefs[0].outputs}
+    public = {one.name: one for one in model.signatureDefs[0].outputs}
+    graph = model.subgraphs[0]
+    for place, old in enumerate(before.subgraphs[0].outputs):
+        signed = public[names[old]]
+        floats = [one for one in (graph.outputs[place], signed.tensorIndex) if graph.tensors[one].type == 0]
+        if floats:
+            graph.outputs[place] = signed.tensorIndex = floats[0]
+    flatbuffers.write_model(model, str(path))
 
 
 def _is_kernel(model: Any, tensor: Any) -> bool:
