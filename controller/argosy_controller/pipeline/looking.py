@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from argosy_controller.pipeline.intervals import drop_is_below
+from argosy_controller.pipeline.intervals import drop_is_below, most_mistakes
 from argosy_controller.pipeline.messages import SuggestRequest, Tell
 from argosy_controller.pipeline.sizes import parameters
-from argosy_controller.pipeline.suggesting import RECIPE_FILE, TaskFacts, smallest_drop, suggestion
+from argosy_controller.pipeline.suggesting import RECIPE_FILE, TaskFacts, drop_beyond, smallest_drop, suggestion
 from argosy_controller.pipeline.task import Data, Task, blaming, checked_data, load_task, task_model
 from argosy_controller.pipeline.training import forward
 
@@ -32,7 +32,7 @@ def suggest(request: SuggestRequest, tell: Tell) -> None:
     tell("data", 1, 1)
     model = task_model(task, request.seed) if task.has_model else None
     facts = task_facts(task, data, model)
-    drop = smallest_drop(facts.test, drop_is_below) if facts.share else None
+    drop = smallest_drop(facts.test, drop_is_below) if facts.share else _bounded_drop(task, data)
     (Path(request.out) / RECIPE_FILE).write_text(suggestion(facts, request.aim, drop), encoding="utf-8")
 
 
@@ -58,6 +58,14 @@ def task_facts(task: Task, data: Data, model: nn.Module | None) -> TaskFacts:
         batch_size=task.training.batch_size,
         learning_rate=task.training.learning_rate,
     )
+
+
+def _bounded_drop(task: Task, data: Data) -> float | None:
+    """For a metric that is no share: from as many independent trials as its test set amounts to."""
+    sure = task.judged_by.sure
+    with blaming(f"the targets of task {task.name!r} do not suit its metric"):
+        trials = sure(data.test.targets) if sure else len(data.test)
+    return drop_beyond(most_mistakes(trials))
 
 
 def _count(model: nn.Module | None, kinds: tuple[type[nn.Module], ...]) -> int:

@@ -25,7 +25,7 @@ _TINY_MODEL = 2000
 _SMALL_MODEL = 20_000
 #: Steps of the optimiser that win back what a cut cost, however few examples there are.
 _STEPS = 200
-_FEW_EXAMPLES = 500
+_ROOM = 1.3
 _FEWEST_EXAMPLES = 20
 
 
@@ -78,6 +78,11 @@ def smallest_drop(examples: int, decides: Callable[[int, int, int, float], bool]
     if examples < _FEWEST_EXAMPLES:
         return None
     return next((drop for drop in _DROPS if decides(lost, won, examples, drop)), None)
+
+
+def drop_beyond(mistakes: float) -> float | None:
+    """The smallest usual drop with room above what a set without a single mistake leaves possible (`intervals.most_mistakes`)."""
+    return next((drop for drop in _DROPS if drop >= _ROOM * mistakes), None)
 
 
 def suggestion(facts: TaskFacts, aim: Aim, drop: float | None) -> str:
@@ -140,11 +145,12 @@ def _drop_goal(facts: TaskFacts, drop: float | None) -> list[str]:
     if facts.share and drop is not None:
         why = f"{100 * drop:g} points of {metric} against the trained model, paired"
         return [f"accuracy_drop_at_most = {drop:g}  # {why}: about what {facts.test:,} test examples can decide"]
-    if facts.share:
+    if facts.bounded and drop is not None:
+        return [
+            f"accuracy_drop_at_most = {drop:g}  # of {metric}, paired, at the bad end of its 95 % interval: about what the test data can decide"
+        ]
+    if facts.share or facts.bounded:
         return [f"# accuracy_drop_at_most = 0.02  # {facts.test:,} test examples are too few to decide about a drop: hold out more"]
-    if facts.bounded:
-        least = 0.05 if facts.test < _FEW_EXAMPLES else 0.02
-        return [f"accuracy_drop_at_most = {least:g}  # of {metric}, paired, at the bad end of its 95 % interval (bootstrap)"]
     return [f"# accuracy_drop_at_most = 0.1  # how much worse {metric} may get, in its own unit, at the bad end of its 95 % interval"]
 
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.intervals import drop_is_below
+from argosy_controller.pipeline.intervals import drop_is_below, most_mistakes
 from argosy_controller.pipeline.looking import suggest, task_facts
 from argosy_controller.pipeline.messages import Aim, SuggestRequest
 from argosy_controller.pipeline.recipe import Recipe, parse_recipe
-from argosy_controller.pipeline.suggesting import RECIPE_FILE, TaskFacts, smallest_drop, suggestion
+from argosy_controller.pipeline.suggesting import RECIPE_FILE, TaskFacts, drop_beyond, smallest_drop, suggestion
 from argosy_controller.pipeline.task import Data, Split, Task, checked_data, task_model
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
@@ -90,6 +90,11 @@ def test_what_has_no_fixed_ranges_is_quantised_while_it_runs(changed: dict[str, 
 )
 def test_goal_is_the_smallest_drop_that_the_test_set_can_decide(examples: int, drop: float | None) -> None:
     assert smallest_drop(examples, drop_is_below) == drop
+
+
+@pytest.mark.parametrize(("trials", "drop"), [(0, None), (10, None), (106, 0.05), (5000, 0.002)])
+def test_goal_of_other_metrics_lies_beyond_what_a_faultless_set_leaves_possible(trials: int, drop: float | None) -> None:
+    assert drop_beyond(most_mistakes(trials)) == drop
 
 
 def test_too_small_a_test_set_is_told_and_sets_no_goal() -> None:
