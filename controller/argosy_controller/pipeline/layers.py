@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import itertools
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -22,7 +21,7 @@ from argosy.errors import ArgosyError
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.report import Layer
 from argosy_controller.pipeline.sizes import macs, parameters
-from argosy_controller.pipeline.stored_weights import StoredWeight, stored_weights
+from argosy_controller.pipeline.stored_weights import StoredWeight, stored_layer, stored_weights
 from argosy_controller.pipeline.task import Array, Split, Task, blaming
 from argosy_controller.pipeline.training import forward
 from argosy_controller.pipeline.variants import Measured
@@ -64,22 +63,6 @@ def with_layers(variant: Measured, original: nn.Module, source: Source) -> Measu
     return replace(variant, layers=[one.layer for one in _attributed(rows, original, source)])
 
 
-def stored_layers(model_format: str, file: Path) -> list[Layer]:
-    """The rows of a ready file, without a model to compare with."""
-    return [_stored_layer(one) for one in stored_weights(model_format, file)]
-
-
-def _stored_layer(weight: StoredWeight) -> Layer:
-    return Layer(
-        name=weight.name,
-        kind=weight.operator,
-        shape=list(weight.values.shape),
-        sparsity=float((weight.values == 0).mean()),
-        bits=weight.bits,
-        bytes=weight.bytes,
-    )
-
-
 def _rows(stored: list[StoredWeight], source: Source) -> list[_Row]:
     """Each stored weight with the parameter that it resembles most; names decide between equals."""
     free = _kernels(source.model)
@@ -88,10 +71,10 @@ def _rows(stored: list[StoredWeight], source: Source) -> list[_Row]:
     for weight in stored:
         name, values = _best(weight, free)
         if values is None:
-            rows.append(_Row(_noted(_stored_layer(weight), _UNKNOWN)))
+            rows.append(_Row(_noted(stored_layer(weight), _UNKNOWN)))
             continue
         del free[name]
-        rows.append(_Row(_named(_stored_layer(weight), name, values, source.model, counts), name, values))
+        rows.append(_Row(_named(stored_layer(weight), name, values, source.model, counts), name, values))
     return rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from argosy.errors import ArgosyError, InvalidInput
@@ -19,6 +20,7 @@ from argosy_controller.pipeline.report_page import write_page
 from argosy_controller.pipeline.reproducing import import_command
 from argosy_controller.pipeline.sample import random_requests, sample_requests
 from argosy_controller.pipeline.spelling import first_line
+from argosy_controller.pipeline.stored_weights import stored_layers
 from argosy_controller.pipeline.variants import measured, row, timed, write_variant
 
 _MAX_COMPANIONS = 32
@@ -98,6 +100,7 @@ def _measure_and_write(
         (found,) = timed([measured(f"{model_format}-{precision}", precision, model_format, file, engine, requests, None, notes)])
     except Exception as error:  # runtimes raise what they like
         raise InvalidInput(f"the model does not run on these inputs: {first_line(error)}") from error
+    found = replace(found, layers=stored_layers(model_format, file))
     lineage = _lineage(request, how)
     card = write_variant(Path(request.out), request.model, found, companions, lineage)
     summary = f"imported {Path(request.file).name}"

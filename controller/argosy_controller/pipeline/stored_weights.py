@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from argosy_controller.pipeline.formats import UNPACKED
+from argosy_controller.pipeline.report import Layer
 from argosy_controller.pipeline.task import Array
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 #: Larger files are not read a second time for a table.
 _MOST_BYTES = 1 << 29
+_MOST_ROWS, _LONGEST_NAME = 256, 200
 #: Operators with weights, and which inputs these may be.
 _ONNX_INPUTS = {
     "Conv": (1,),
@@ -74,6 +76,26 @@ def stored_weights(model_format: str, file: Path) -> list[StoredWeight]:
     if model_format == "onnx":
         return list(_onnx_weights(file))
     return list(_tflite_weights(file)) if model_format == "tflite" else []
+
+
+def stored_layers(model_format: str, file: Path) -> list[Layer]:
+    """The rows of a ready file, without a model to compare with; none where it cannot be read so: it may be anyone's."""
+    try:
+        return [stored_layer(one) for one in stored_weights(model_format, file)[:_MOST_ROWS]]
+    except Exception:  # readers raise what they like
+        return []
+
+
+def stored_layer(weight: StoredWeight) -> Layer:
+    """A weight's row in a report, as the file has it."""
+    return Layer(
+        name=weight.name[:_LONGEST_NAME],
+        kind=weight.operator,
+        shape=list(weight.values.shape),
+        sparsity=float((weight.values == 0).mean()),
+        bits=weight.bits,
+        bytes=weight.bytes,
+    )
 
 
 class _Graph:

@@ -14,8 +14,9 @@ from torch import nn
 from argosy.protocol.card import Accuracy
 from argosy_controller.pipeline.exporters import EXPORTERS
 from argosy_controller.pipeline.exporters.interface import Source
-from argosy_controller.pipeline.layers import stored_layers, with_layers
+from argosy_controller.pipeline.layers import with_layers
 from argosy_controller.pipeline.report import Layer
+from argosy_controller.pipeline.stored_weights import stored_layers
 from argosy_controller.pipeline.task import Task
 from argosy_controller.pipeline.variants import Measured
 
@@ -116,6 +117,11 @@ def test_a_ready_file_has_rows_without_a_model(task: Task, network: Any, tmp_pat
     rows = stored_layers("tflite", file)
     assert [one.kind for one in rows] == ["DEPTHWISE_CONV_2D", "CONV_2D", "FULLY_CONNECTED"]
     assert all(one.bits == 8 and one.error_share is None for one in rows)
+
+
+def test_a_file_that_cannot_be_read_so_has_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(b"\x08\x07 no model")
+    assert stored_layers("onnx", tmp_path / "bad") == stored_layers("tflite", tmp_path / "bad") == []
 
 
 def test_four_bits_of_tflite_are_counted_as_they_lie_in_the_file(task: Task, network: Any, tmp_path: Path) -> None:
