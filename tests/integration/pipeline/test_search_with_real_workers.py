@@ -132,6 +132,7 @@ def test_the_same_search_again_recomputes_nothing_and_more_trials_go_on(bench: B
     assert bench.noted("scored-90") == scored + 2
 
 
+@pytest.mark.slow
 def test_one_worker_and_two_find_the_same(bench: Bench) -> None:
     text = HEAD + "trials = 3\n" + PRUNED + TAIL
     assert _told(bench.search(text.replace("workers = 2", "workers = 1"), "one")) == _told(bench.search(text, "two"))
@@ -143,6 +144,7 @@ def test_a_candidate_that_ends_its_process_is_a_failed_trial(bench: Bench) -> No
     assert "the worker's process died" in report.trials[1].reason
 
 
+@pytest.mark.slow
 def test_hopeless_trials_are_given_up_and_say_why(bench: Bench) -> None:
     text = HEAD.replace("random", "grid") + "hopeless = 0.5\n[task]\nepochs = 6\nlearning_rate = { choices = ["
     rates = [3e-3, 4e-3, 5e-3, 6e-3, 7e-3, 8e-3, 9e-3, 1e-2, 2e-3, 3.5e-3, 4.5e-3, 1e-6, 2e-6]
@@ -165,6 +167,7 @@ def test_latency_is_measured_as_an_objective(bench: Bench) -> None:
         ("unrolled", '[task]\noptimiser = "sgd"\nlearning_rate = { low = 1e-4, high = 0.1, log = true }\n'),
         ("implicit", '[[passes]]\nuse = "finetune"\noptimiser = "sgd"\nweight_decay = { low = 1e-4, high = 0.9, log = true }\n'),
     ],
+    ids=["unrolled", "implicit"],
 )
 def test_gradient_goes_down(bench: Bench, gradient: str, options: str) -> None:
     text = f'[search]\nmethod = "gradient"\ngradient = "{gradient}"\ntrials = 4\nstep = 0.15\n' + options + TAIL
