@@ -33,6 +33,7 @@ _QUANTISED_OPERATORS = frozenset(
 #: What constants are called that rebuild packed weights; the last is only in files with 4-bit weights.
 UNPACKED, UNPACKED_INT4 = "~", "~eight"
 _SIXTEEN_BITS, _FOUR_BITS = frozenset({4, 5}), frozenset({21, 22})
+_TFLITE_INT4 = 17  # TensorType.INT4 of TFLite's schema
 
 
 def detect(path: Path) -> str:
@@ -162,14 +163,21 @@ def tflite_precision(path: Path) -> str:
     activations = {_bits(one["dtype"]) for one in details if one["index"] in answers}
     if 16 in activations:
         return "int16x8"
-    if 8 in kinds:
-        return "int8" if 8 in activations else "int8-dynamic"
-    if 4 in kinds:
-        return "int4"
+    if 8 in activations:
+        return "int8"
+    if 8 in kinds:  # the interpreter calls 4-bit weights int8
+        return "int4" if _has_tensors_of(path, _TFLITE_INT4) else "int8-dynamic"
     return "fp16" if any(one["dtype"] == np.float16 for one in worker.get_tensor_details()) else "fp32"
 
 
+def _has_tensors_of(path: Path, kind: int) -> bool:
+    from ai_edge_litert.tools.flatbuffer_utils import Model
+
+    model = Model.GetRootAs(path.read_bytes(), 0)
+    graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
+    return any(graph.Tensors(i).Type() == kind for graph in graphs for i in range(graph.TensorsLength()))
+
+
 def _bits(dtype: Any) -> int:
-    """Of a quantised tensor's numbers; 4-bit ones have a type that numpy itself does not have."""
-    kind = np.dtype(dtype)
-    return 4 if "int4" in kind.name else 8 * kind.itemsize
+    """Of a quantised tensor's numbers."""
+    return 8 * np.dtype(dtype).itemsize

@@ -22,6 +22,7 @@ from argosy_controller.pipeline.evaluation import predict
 from argosy_controller.pipeline.exporters import EXPORTERS
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.exporters.onnx_packed import SIZE_ONLY
+from argosy_controller.pipeline.formats import onnx_precision, tflite_precision
 from argosy_controller.pipeline.task import Array, Data, Split, Task, load_task
 
 pytestmark = pytest.mark.integration
@@ -179,6 +180,8 @@ def test_names_and_types_are_those_of_fp32_and_numbers_are_near(name: str, small
     plain, other = (open_model(form, _made(small, one)) for one in (f"{form}-fp32", name))
     assert plain is not None and other is not None
     assert (plain.inputs, plain.outputs) == (other.inputs, other.outputs)
+    told = onnx_precision if form == "onnx" else tflite_precision
+    assert told(_made(small, name)) in (EXPORTERS[name].precision, "fp32" if name == "onnx-packed" else "")
     before, after = predict(plain, small.calibration), predict(other, small.calibration)
     for output in small.outputs:
         assert np.abs(before[output] - after[output]).max() <= 0.12 * np.ptp(before[output])
