@@ -61,11 +61,12 @@ def task_facts(task: Task, data: Data, model: nn.Module | None) -> TaskFacts:
 
 
 def _bounded_drop(task: Task, data: Data) -> float | None:
-    """For a metric that is no share: from as many independent trials as its test set amounts to."""
-    sure = task.judged_by.sure
+    """For a metric that is no share: from what its test set proves when there is no mistake in it."""
+    metric = task.judged_by
+    if metric.proven is None:
+        return drop_beyond(most_mistakes(len(data.test)))
     with blaming(f"the targets of task {task.name!r} do not suit its metric"):
-        trials = sure(data.test.targets) if sure else len(data.test)
-    return drop_beyond(most_mistakes(trials))
+        return drop_beyond(metric.high - metric.proven(data.test.targets))
 
 
 def _count(model: nn.Module | None, kinds: tuple[type[nn.Module], ...]) -> int:
