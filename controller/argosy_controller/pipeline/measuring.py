@@ -17,10 +17,10 @@ from argosy_controller.pipeline.engines import Engine, open_model
 from argosy_controller.pipeline.evaluation import judged, predict, requests
 from argosy_controller.pipeline.exporters import EXPORTERS
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
+from argosy_controller.pipeline.exporters.refusals import refusal
 from argosy_controller.pipeline.messages import Tell
 from argosy_controller.pipeline.probes import COUNT
 from argosy_controller.pipeline.recipe import Variant
-from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.task import Array, Data, Split, Task, blaming
 from argosy_controller.pipeline.training import forward
 from argosy_controller.pipeline.variants import Measured, measured
@@ -76,7 +76,7 @@ def _exported(exporter: Exporter[Any], source: Source, variant: Variant) -> Path
     except ArgosyError:
         raise
     except Exception as error:
-        raise InvalidInput(f"the model does not convert to {exporter.name}: {type(error).__name__}: {first_line(error)}") from error
+        raise InvalidInput(f"the model does not convert to {exporter.name}: {refusal(error)}") from error
 
 
 def _check_names(variant: Variant, engine: Engine, source: Source) -> None:
