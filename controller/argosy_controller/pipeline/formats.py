@@ -180,4 +180,4 @@ def _has_tensors_of(path: Path, kind: int) -> bool:
 
 def _bits(dtype: Any) -> int:
     """Of a quantised tensor's numbers."""
-    return 8 * np.dtype(dtype).itemsize
+    return 8 * int(np.dtype(dtype).itemsize)
