@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from math import ceil
 
 import numpy as np
 import torch
@@ -67,14 +66,14 @@ def fit(
     inputs = [torch.from_numpy(np.ascontiguousarray(array)) for array in split.inputs.values()]
     targets = torch.from_numpy(np.ascontiguousarray(split.targets))
     size = training.batch_size or task.batch_size
-    steps = max(1, training.epochs * ceil(len(split) / size))
+    steps = max(1, training.epochs * len(_batches(torch.arange(len(split)), size)))
     optimiser, schedule = _optimiser(student, training, steps)
     masks = _cut_weights(student)
     objective = loss or named_loss(task, training)
     random = torch.Generator().manual_seed(seed)
     done = 0
     for epoch in range(training.epochs):
-        for batch in torch.randperm(len(split), generator=random).split(size):  # type: ignore[no-untyped-call]
+        for batch in _batches(torch.randperm(len(split), generator=random), size):
             optimiser.zero_grad(set_to_none=True)
             seen = task.augment(tuple(one[batch] for one in inputs), random)
             _finite(objective, student, seen, targets[batch], task).backward()  # type: ignore[no-untyped-call]
@@ -88,6 +87,12 @@ def fit(
         if (onlooker := _onlooker.get()) is not None:
             onlooker(student)
     return student.eval()
+
+
+def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
+    """Parts of the given size; a last one of a single example, of which batch norm can learn nothing, joins the one before."""
+    parts = list(order.split(size))  # type: ignore[no-untyped-call]
+    return parts if len(parts) < 2 or len(parts[-1]) > 1 else [*parts[:-2], torch.cat(parts[-2:])]
 
 
 def forward(model: nn.Module, inputs: list[torch.Tensor] | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

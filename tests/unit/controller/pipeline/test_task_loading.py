@@ -43,7 +43,7 @@ def test_every_example_task_has_fewer_than_40_lines() -> None:
         ("1 / 0", "ZeroDivisionError: division by zero (task.py line 1)"),
         ("x = 1", "must define exactly one subclass of Task, and defines none"),
         (WHOLE + WHOLE.replace("Mine", "Other").removeprefix(HEAD), "defines Mine, Other"),
-        (WHOLE.replace("    def model(self, seed): ...\n", ""), "class Mine"),
+        (WHOLE.replace("    def data(self, seed): return 1\n", ""), "class Mine"),
         (WHOLE.replace("    name = 'mine'\n", ""), "lacks name"),
         (WHOLE.replace("'mine'", "'Not A Name'"), "model name 'Not A Name' is not usable"),
     ],

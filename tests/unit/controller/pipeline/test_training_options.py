@@ -93,3 +93,11 @@ def test_batches_are_of_the_size_asked_for_else_the_tasks(task: Task) -> None:
             after_step=lambda model, done, total, seen=seen: seen.append(total),  # type: ignore[misc]
         )
         assert seen == [steps] * steps
+
+
+def test_a_last_batch_of_one_joins_the_one_before_so_that_batch_norm_can_train(task: Task) -> None:
+    split = Split({"x": np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)}, np.zeros(9, np.int64))
+    model, seen = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), list[tuple[int, int]]()
+    training = TrainingConfig(epochs=1, batch_size=4)
+    fit(model, task, split, training, seed=0, on_epoch=lambda done, total: None, after_step=lambda model, done, of: seen.append((done, of)))
+    assert seen == [(1, 2), (2, 2)]
