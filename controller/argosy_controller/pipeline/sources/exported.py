@@ -69,7 +69,7 @@ def _cleaned(path: Path) -> io.BytesIO:
                 content = _kept(archive, entry, path.name)
                 if content is not None:
                     copy.writestr(entry.filename, content)
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise InvalidInput(f"{path.name} is a damaged archive: {first_line(error)}") from error
     clean.seek(0)
     return clean

@@ -54,7 +54,7 @@ def _of_zip(path: Path) -> Kind:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
         raise InvalidInput(f"{path.name} begins like a zip archive, but is damaged: {ACCEPTED}") from error
     if len(entries) > _MAX_ENTRIES or sum(one.file_size for one in entries) > MAX_MODEL_BYTES:
         raise InvalidInput(f"{path.name} unpacks to more than {MAX_MODEL_BYTES} bytes or {_MAX_ENTRIES} files: that is no model")
