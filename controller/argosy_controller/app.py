@@ -32,7 +32,7 @@ from argosy_controller.folder import Endpoints, Folder, lock, prepare, write_doc
 from argosy_controller.jobs.places import Places
 from argosy_controller.jobs.runner import BuildRules, BuildRunner
 from argosy_controller.parts import Parts
-from argosy_controller.pipeline.limits import CONTROLLER_BUILD_LIMITS
+from argosy_controller.pipeline.processes.limits import CONTROLLER_BUILD_LIMITS
 from argosy_controller.ports import Bound, bind_all
 from argosy_controller.registry.store import ArtifactStore
 from argosy_controller.rollouts.reconciler import Reconciler

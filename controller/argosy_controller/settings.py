@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.limits import CONTROLLER_BUILD_LIMITS
+from argosy_controller.pipeline.processes.limits import CONTROLLER_BUILD_LIMITS
 
 DEFAULT_HTTP = "127.0.0.1:8080"
 DEFAULT_DEVICES_PORT = 8443

@@ -20,9 +20,9 @@ from record import OUT, ROOT, Figure, leave, write
 
 from argosy.protocol.card import Accuracy
 from argosy_controller.pipeline.build import run_build
-from argosy_controller.pipeline.comparison import drop, scored
-from argosy_controller.pipeline.engines import open_model
-from argosy_controller.pipeline.evaluation import predict
+from argosy_controller.pipeline.files.engines import open_model
+from argosy_controller.pipeline.numbers.comparison import drop, scored
+from argosy_controller.pipeline.numbers.evaluation import predict
 from argosy_controller.pipeline.report import Report, VariantReport, read_report
 from argosy_controller.pipeline.task import checked_data, load_task
 

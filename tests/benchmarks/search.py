@@ -14,9 +14,9 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from record import ROOT, Figure, leave, write
 
-from argosy_controller.pipeline.messages import BuildRequest
-from argosy_controller.pipeline.recipe import parse_recipe
-from argosy_controller.pipeline.remembering import remembering
+from argosy_controller.pipeline.caching.remembering import remembering
+from argosy_controller.pipeline.processes.messages import BuildRequest
+from argosy_controller.pipeline.recipes.recipe import parse_recipe
 from argosy_controller.pipeline.report import SearchReport
 from argosy_controller.pipeline.search.pool import ProcessPool
 from argosy_controller.pipeline.search.searching import searched

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from argosy.protocol.card import Accuracy, Timing
-from argosy_controller.pipeline.goals import Judgement
+from argosy_controller.pipeline.numbers.goals import Judgement
 from argosy_controller.pipeline.report import Baseline, Confusion, Drop, Layer, Report, SearchReport, Step, Trial, VariantReport
 
 LABELS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]

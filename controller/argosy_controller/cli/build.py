@@ -133,7 +133,7 @@ def _register(session: Session, wish: Wish, keep: Path | None, publisher_key: st
 def _built(wish: Wish, folder: Path) -> Path:
     from argosy_controller.cli.progress import following
     from argosy_controller.pipeline.build import run_build
-    from argosy_controller.pipeline.cache import default_folder
+    from argosy_controller.pipeline.caching.cache import default_folder
 
     cache = default_folder(os.environ) if wish.cached else None
     with following(f"build {wish.task.name}") as on_progress:

@@ -123,7 +123,7 @@ def follow(session: Session, number: int) -> Any:
         ArgosyError: it failed or was cancelled, with its reason; the kind is that of its error.
     """
     from argosy_controller.cli.progress import following
-    from argosy_controller.pipeline.messages import Progress
+    from argosy_controller.pipeline.processes.messages import Progress
 
     found = _look(session, number)
     with following(f"build {number} on the controller (Ctrl-C leaves it running)") as on_progress:

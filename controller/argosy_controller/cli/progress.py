@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
 
-    from argosy_controller.pipeline.messages import Progress
+    from argosy_controller.pipeline.processes.messages import Progress
 
 
 @contextmanager

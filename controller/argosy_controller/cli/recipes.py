@@ -13,8 +13,8 @@ from argosy_controller.cli.shell import Session, controller_options, plain
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from argosy_controller.pipeline.messages import Aim
-    from argosy_controller.pipeline.reference import Entry, Option
+    from argosy_controller.pipeline.processes.messages import Aim
+    from argosy_controller.pipeline.recipes.reference import Entry, Option
 
 
 class _ByName(click.Group):
@@ -41,8 +41,8 @@ def recipes(session: Session, markdown: bool) -> None:
     """
     if click.get_current_context().invoked_subcommand is not None:
         return
-    from argosy_controller.pipeline.reference import entries
-    from argosy_controller.pipeline.reference_page import markdown as page
+    from argosy_controller.pipeline.recipes.reference import entries
+    from argosy_controller.pipeline.recipes.reference_page import markdown as page
 
     listed = entries()
     if markdown:
@@ -56,7 +56,7 @@ def recipes(session: Session, markdown: bool) -> None:
 @controller_options
 def show(session: Session, name: str) -> None:
     """Show the options of one pass or variant: defaults, ranges, choices, source paper, an example."""
-    from argosy_controller.pipeline.reference import entry
+    from argosy_controller.pipeline.recipes.reference import entry
 
     found = entry(name)
     session.show(found, lambda console: _draw(console, found))
@@ -80,7 +80,7 @@ def suggest(session: Session, task: Path, aim: Aim, settings: tuple[str, ...], o
     """
     from argosy_controller.cli.build import task_settings
     from argosy_controller.cli.progress import following
-    from argosy_controller.pipeline.suggest import run_suggest
+    from argosy_controller.pipeline.recipes.suggest import run_suggest
 
     if out is not None and out.exists():
         raise Conflict(f"{out} is there already: name a new file with --out")
@@ -107,7 +107,7 @@ def _draw_list(console: Console, listed: list[Entry]) -> None:
 
 
 def _draw(console: Console, one: Entry) -> None:
-    from argosy_controller.pipeline.reference import example
+    from argosy_controller.pipeline.recipes.reference import example
 
     console.print(f"[bold]{one.name}[/bold] ({one.kind}): {plain(one.what)}")
     for text in (one.more, f"Source: {one.paper}" if one.paper else ""):
@@ -126,8 +126,8 @@ def _table(options: list[Option]) -> object:
     from rich import box
     from rich.table import Table
 
-    from argosy_controller.pipeline.reference import toml
-    from argosy_controller.pipeline.reference_page import allowed
+    from argosy_controller.pipeline.recipes.reference import toml
+    from argosy_controller.pipeline.recipes.reference_page import allowed
 
     table = Table("option", "default", "allowed", "meaning", box=box.SIMPLE_HEAD, pad_edge=False)
     for one in options:

@@ -26,7 +26,7 @@ def send(session: Session, wish: Wish) -> Any:
         Forbidden: the account is no administrator.
     """
     from argosy_controller.cli.progress import sending
-    from argosy_controller.pipeline.recipe import read_recipe
+    from argosy_controller.pipeline.recipes.recipe import read_recipe
 
     read_recipe(wish.recipe)
     files = task_files(wish.task)

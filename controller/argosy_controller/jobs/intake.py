@@ -54,7 +54,7 @@ def read_wish(upload: Path) -> BuildWish:
     Raises:
         InvalidInput: a part is missing or wrong; the recipe's mistakes are told with their lines.
     """
-    from argosy_controller.pipeline.recipe import read_recipe
+    from argosy_controller.pipeline.recipes.recipe import read_recipe
 
     wish = _decoded(upload / REQUEST_FILE)
     if wish.model:

@@ -10,7 +10,7 @@ from argosy.errors import NotFound, Unavailable
 from argosy_controller.db.tables import BuildRow
 from argosy_controller.jobs.intake import BuildWish
 from argosy_controller.jobs.states import ENDED, Happening, Job, State, after, after_restart, next_to_start, to_forget
-from argosy_controller.pipeline.messages import Progress
+from argosy_controller.pipeline.processes.messages import Progress
 
 MOST_QUEUED = 100
 _MAX_REASON = 4000

@@ -18,9 +18,9 @@ from argosy_controller.jobs.environment import child_environment
 from argosy_controller.jobs.intake import recipe_file, task_folder
 from argosy_controller.jobs.places import Place, Places
 from argosy_controller.pipeline.build import run_build
-from argosy_controller.pipeline.child import Stopped, Surroundings
-from argosy_controller.pipeline.limits import CONTROLLER_BUILD_LIMITS, Limits
-from argosy_controller.pipeline.messages import Progress
+from argosy_controller.pipeline.processes.child import Stopped, Surroundings
+from argosy_controller.pipeline.processes.limits import CONTROLLER_BUILD_LIMITS, Limits
+from argosy_controller.pipeline.processes.messages import Progress
 from argosy_controller.registry.bundle import read_bundle
 from argosy_controller.registry.register import register, store_files
 from argosy_controller.registry.store import ArtifactStore

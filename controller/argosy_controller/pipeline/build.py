@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from argosy_controller.pipeline.child import Surroundings, run_job
-from argosy_controller.pipeline.limits import BUILD_LIMITS, Limits
-from argosy_controller.pipeline.messages import BuildRequest, Progress
+from argosy_controller.pipeline.processes.child import Surroundings, run_job
+from argosy_controller.pipeline.processes.limits import BUILD_LIMITS, Limits
+from argosy_controller.pipeline.processes.messages import BuildRequest, Progress
 
 
 def run_build(
@@ -36,7 +36,7 @@ def run_build(
         on_progress: called in this thread, in order.
         limits: of the child process.
         around: environment, folder and log of the child process; None shares the caller's.
-        cache: folder of results that were computed before; None computes everything (argosy_controller.pipeline.cache).
+        cache: folder of results that were computed before; None computes everything (argosy_controller.pipeline.caching.cache).
         trained: file with a trained model: safetensors, .pt2, TorchScript or ONNX; None trains the task's model.
         trust_pickle: open `trained` even if it is a Python pickle, which can run any code.
 

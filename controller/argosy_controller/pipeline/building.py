@@ -11,20 +11,20 @@ from torch import nn
 
 from argosy.errors import GoalsNotMet
 from argosy.names import check_name
+from argosy_controller.pipeline.caching.remembering import Memory, remembering, take_bundle
 from argosy_controller.pipeline.compressing import Compressed, compressed, untrained
 from argosy_controller.pipeline.exporters.interface import Source
-from argosy_controller.pipeline.goals import Judgement, check_goals, judge, require
-from argosy_controller.pipeline.layers import with_layers
 from argosy_controller.pipeline.lineage import fingerprint, machine, packages, sha256_file, spelled
 from argosy_controller.pipeline.measuring import before_passes, measured_variant
-from argosy_controller.pipeline.messages import BuildRequest, Tell
-from argosy_controller.pipeline.recipe import Recipe, read_recipe
-from argosy_controller.pipeline.remembering import Memory, remembering, take_bundle
+from argosy_controller.pipeline.numbers.goals import Judgement, check_goals, judge, require
+from argosy_controller.pipeline.numbers.layers import with_layers
+from argosy_controller.pipeline.numbers.standard import Standard
+from argosy_controller.pipeline.processes.messages import BuildRequest, Tell
+from argosy_controller.pipeline.recipes.recipe import Recipe, read_recipe
 from argosy_controller.pipeline.report import Report, SearchReport, write_report
 from argosy_controller.pipeline.report_page import write_page
 from argosy_controller.pipeline.reproducing import build_command
 from argosy_controller.pipeline.sources.opening import open_trained
-from argosy_controller.pipeline.standard import Standard
 from argosy_controller.pipeline.task import TASK_FILE, Data, Task, checked_data, load_task
 from argosy_controller.pipeline.variants import VARIANTS_FOLDER, Measured, row, timed, write_variant
 

@@ -18,16 +18,16 @@ import torch
 from torch import nn
 
 from argosy.errors import ArgosyError, InvalidInput
-from argosy_controller.pipeline import kept_models
-from argosy_controller.pipeline import recipe as recipes
+from argosy_controller.pipeline.caching import kept_models
+from argosy_controller.pipeline.caching.remembering import Memory
 from argosy_controller.pipeline.lineage import chosen
-from argosy_controller.pipeline.messages import Tell
+from argosy_controller.pipeline.numbers.sizes import macs, not_zero, parameters
 from argosy_controller.pipeline.options import Config
 from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.interface import Context
-from argosy_controller.pipeline.remembering import Memory
+from argosy_controller.pipeline.processes.messages import Tell
+from argosy_controller.pipeline.recipes import recipe as recipes
 from argosy_controller.pipeline.report import Step
-from argosy_controller.pipeline.sizes import macs, not_zero, parameters
 from argosy_controller.pipeline.sources.graphs import OnnxGraph
 from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.task import Data, Task, blaming, task_model

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from argosy_controller.pipeline.child import run_job
-from argosy_controller.pipeline.limits import IMPORT_LIMITS, Limits
-from argosy_controller.pipeline.messages import ImportRequest, Progress
+from argosy_controller.pipeline.processes.child import run_job
+from argosy_controller.pipeline.processes.limits import IMPORT_LIMITS, Limits
+from argosy_controller.pipeline.processes.messages import ImportRequest, Progress
 
 
 def run_import(

@@ -14,7 +14,7 @@ import numpy as np
 
 from argosy import __version__
 from argosy_controller.pipeline.options import Config
-from argosy_controller.pipeline.recipe import Step
+from argosy_controller.pipeline.recipes.recipe import Step
 from argosy_controller.pipeline.task import Array, Data, Split
 
 _PACKAGES = (

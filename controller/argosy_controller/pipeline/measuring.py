@@ -12,15 +12,15 @@ from torch import nn
 
 from argosy.errors import ArgosyError, InvalidInput
 from argosy.protocol.card import TensorSpec
-from argosy_controller.pipeline.comparison import Scored, confusion, drop
-from argosy_controller.pipeline.engines import Engine, open_model
-from argosy_controller.pipeline.evaluation import judged, predict, requests
 from argosy_controller.pipeline.exporters import EXPORTERS
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
 from argosy_controller.pipeline.exporters.refusals import refusal
-from argosy_controller.pipeline.messages import Tell
-from argosy_controller.pipeline.probes import COUNT
-from argosy_controller.pipeline.recipe import Variant
+from argosy_controller.pipeline.files.engines import Engine, open_model
+from argosy_controller.pipeline.files.probes import COUNT
+from argosy_controller.pipeline.numbers.comparison import Scored, confusion, drop
+from argosy_controller.pipeline.numbers.evaluation import judged, predict, requests
+from argosy_controller.pipeline.processes.messages import Tell
+from argosy_controller.pipeline.recipes.recipe import Variant
 from argosy_controller.pipeline.task import Array, Data, Split, Task, blaming
 from argosy_controller.pipeline.training import forward
 from argosy_controller.pipeline.variants import Measured, measured

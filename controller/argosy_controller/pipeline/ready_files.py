@@ -11,16 +11,16 @@ from pathlib import Path
 from argosy.errors import ArgosyError, InvalidInput
 from argosy.names import check_file_name, check_name
 from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE
-from argosy_controller.pipeline.engines import Engine, open_model
-from argosy_controller.pipeline.formats import detect, onnx_precision, prepared_onnx, tflite_precision
+from argosy_controller.pipeline.files.engines import Engine, open_model
+from argosy_controller.pipeline.files.formats import detect, onnx_precision, prepared_onnx, tflite_precision
+from argosy_controller.pipeline.files.sample import random_requests, sample_requests
 from argosy_controller.pipeline.lineage import packages, sha256_file
-from argosy_controller.pipeline.messages import ImportRequest, Tell
+from argosy_controller.pipeline.numbers.stored_weights import stored_layers
+from argosy_controller.pipeline.processes.messages import ImportRequest, Tell
 from argosy_controller.pipeline.report import Report, write_report
 from argosy_controller.pipeline.report_page import write_page
 from argosy_controller.pipeline.reproducing import import_command
-from argosy_controller.pipeline.sample import random_requests, sample_requests
 from argosy_controller.pipeline.spelling import first_line
-from argosy_controller.pipeline.stored_weights import stored_layers
 from argosy_controller.pipeline.variants import measured, row, timed, write_variant
 
 _MAX_COMPANIONS = 32

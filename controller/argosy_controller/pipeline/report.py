@@ -13,7 +13,7 @@ import msgspec
 
 from argosy.errors import InvalidInput
 from argosy.protocol.card import Accuracy, Probes, Timing
-from argosy_controller.pipeline.goals import Judgement
+from argosy_controller.pipeline.numbers.goals import Judgement
 
 REPORT_FILE = "report.json"
 _MAX_BYTES = 4 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from argosy_controller.pipeline.messages import BuildRequest, ImportRequest
+from argosy_controller.pipeline.processes.messages import BuildRequest, ImportRequest
 
 
 def build_command(request: BuildRequest) -> str:

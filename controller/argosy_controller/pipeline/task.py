@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from argosy.errors import ArgosyError, InvalidInput, NotFound
 from argosy.names import check_name
-from argosy_controller.pipeline.metrics import BUILT_IN, Metric, right_or_wrong
+from argosy_controller.pipeline.numbers.metrics import BUILT_IN, Metric, right_or_wrong
 from argosy_controller.pipeline.options import Optimiser, Schedule, TrainingConfig
 from argosy_controller.pipeline.spelling import nearest
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE, Accuracy, Card, FileRef, Probes, TensorSpec, Timing
 from argosy.protocol.codec import to_json
-from argosy_controller.pipeline.engines import Engine, open_model
-from argosy_controller.pipeline.evaluation import timings
+from argosy_controller.pipeline.files.engines import Engine, open_model
+from argosy_controller.pipeline.files.probes import Tensors, tolerance, write_probes
 from argosy_controller.pipeline.lineage import sha256_file
-from argosy_controller.pipeline.probes import Tensors, tolerance, write_probes
+from argosy_controller.pipeline.numbers.evaluation import timings
 from argosy_controller.pipeline.report import Confusion, Drop, Layer, VariantReport
 from argosy_controller.pipeline.task import Array
 

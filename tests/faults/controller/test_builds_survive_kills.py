@@ -46,7 +46,7 @@ def training(found: dict[str, Any]) -> bool:
 
 def children(controller: ControllerProcess) -> list[psutil.Process]:
     """Processes of builds."""
-    return [one for one in controller.tree() if "argosy_controller.pipeline.job" in " ".join(one.cmdline())]
+    return [one for one in controller.tree() if "argosy_controller.pipeline.processes.job" in " ".join(one.cmdline())]
 
 
 def versions(controller: ControllerProcess) -> list[dict[str, Any]]:

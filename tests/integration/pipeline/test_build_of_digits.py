@@ -14,9 +14,9 @@ from argosy.errors import Conflict, GoalsNotMet, InvalidInput
 from argosy.protocol.card import Card
 from argosy.protocol.codec import from_json
 from argosy_controller.pipeline.build import run_build
-from argosy_controller.pipeline.engines import open_model
-from argosy_controller.pipeline.messages import Progress
-from argosy_controller.pipeline.probes import passes
+from argosy_controller.pipeline.files.engines import open_model
+from argosy_controller.pipeline.files.probes import passes
+from argosy_controller.pipeline.processes.messages import Progress
 
 pytestmark = pytest.mark.integration
 

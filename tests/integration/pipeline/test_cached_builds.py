@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from argosy.errors import ArgosyError
-from argosy_controller.pipeline import building, remembering
-from argosy_controller.pipeline.messages import BuildRequest
+from argosy_controller.pipeline import building
+from argosy_controller.pipeline.caching import remembering
+from argosy_controller.pipeline.processes.messages import BuildRequest
 from argosy_controller.pipeline.report import read_report
 
 pytestmark = pytest.mark.integration

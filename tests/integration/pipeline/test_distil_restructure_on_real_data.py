@@ -14,13 +14,13 @@ import torch
 from torch import nn
 
 from argosy_controller.pipeline.compressing import trained
-from argosy_controller.pipeline.distilling import soft_loss
+from argosy_controller.pipeline.methods.distilling import soft_loss
+from argosy_controller.pipeline.methods.teachers import OnnxTeacher
+from argosy_controller.pipeline.numbers.sizes import macs, parameters
 from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.distil import DistilConfig
 from argosy_controller.pipeline.passes.interface import Context
-from argosy_controller.pipeline.sizes import macs, parameters
 from argosy_controller.pipeline.task import Data, Split, Task, load_task
-from argosy_controller.pipeline.teachers import OnnxTeacher
 
 pytestmark = pytest.mark.integration
 

@@ -15,9 +15,9 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from argosy.errors import ArgosyError, InvalidInput
 from argosy_controller.pipeline.build import run_build
-from argosy_controller.pipeline.child import died
 from argosy_controller.pipeline.importing import run_import
-from argosy_controller.pipeline.limits import BUILD_LIMITS, IMPORT_LIMITS, Limits
+from argosy_controller.pipeline.processes.child import died
+from argosy_controller.pipeline.processes.limits import BUILD_LIMITS, IMPORT_LIMITS, Limits
 
 pytestmark = pytest.mark.integration
 

@@ -17,9 +17,9 @@ from torch import nn
 from torch.nn import functional
 
 from argosy_controller.pipeline.compressing import trained
+from argosy_controller.pipeline.numbers.sizes import macs
 from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.interface import Context
-from argosy_controller.pipeline.sizes import macs
 from argosy_controller.pipeline.task import Data, Split, Task
 
 pytestmark = pytest.mark.integration

@@ -15,12 +15,12 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional
 
-from argosy_controller.pipeline.engines import open_model
-from argosy_controller.pipeline.evaluation import predict
 from argosy_controller.pipeline.exporters import EXPORTERS
 from argosy_controller.pipeline.exporters.interface import Source
+from argosy_controller.pipeline.files.engines import open_model
+from argosy_controller.pipeline.methods.fake_quantise import with_weights_on_grid
+from argosy_controller.pipeline.numbers.evaluation import predict
 from argosy_controller.pipeline.passes import PASSES
-from argosy_controller.pipeline.passes.fake_quantise import with_weights_on_grid
 from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.task import Array, Data, Split, Task
 from argosy_controller.pipeline.training import fit

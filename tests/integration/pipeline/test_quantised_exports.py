@@ -17,12 +17,12 @@ import torch
 from torch import nn
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.engines import open_model
-from argosy_controller.pipeline.evaluation import predict
 from argosy_controller.pipeline.exporters import EXPORTERS
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.exporters.onnx_packed import SIZE_ONLY
-from argosy_controller.pipeline.formats import onnx_precision, tflite_precision
+from argosy_controller.pipeline.files.engines import open_model
+from argosy_controller.pipeline.files.formats import onnx_precision, tflite_precision
+from argosy_controller.pipeline.numbers.evaluation import predict
 from argosy_controller.pipeline.task import Array, Data, Split, Task, load_task
 
 pytestmark = pytest.mark.integration

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from argosy_controller.pipeline.build import run_build
-from argosy_controller.pipeline.messages import BuildRequest
-from argosy_controller.pipeline.recipe import parse_recipe
-from argosy_controller.pipeline.remembering import remembering
+from argosy_controller.pipeline.caching.remembering import remembering
+from argosy_controller.pipeline.processes.messages import BuildRequest
+from argosy_controller.pipeline.recipes.recipe import parse_recipe
 from argosy_controller.pipeline.report import SearchReport
 from argosy_controller.pipeline.search.searching import searched
 from argosy_controller.pipeline.task import checked_data, load_task

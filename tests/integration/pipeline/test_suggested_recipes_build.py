@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from argosy.errors import Conflict, InvalidInput, NotFound
 from argosy_controller.cli import controller
 from argosy_controller.pipeline.build import run_build
-from argosy_controller.pipeline.recipe import parse_recipe
+from argosy_controller.pipeline.recipes.recipe import parse_recipe
 from argosy_controller.pipeline.report import read_report
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,7 @@ from argosy.errors import NotFound
 from argosy_controller.dashboard.pages.builds import Meter, build_badge, made, meter, took
 from argosy_controller.dashboard.words import Age, Badge, age
 from argosy_controller.jobs.places import Places
-from argosy_controller.pipeline.goals import Judgement
+from argosy_controller.pipeline.numbers.goals import Judgement
 from argosy_controller.pipeline.report import Report
 from argosy_controller.views.builds import BuildView, log_tail, one_build
 from argosy_controller.views.reports import report_of_build

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from argosy.errors import ArgosyError, InvalidInput
-from argosy_controller.pipeline.engines import Engine, open_model
-from argosy_controller.pipeline.evaluation import predict
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.exporters.options import MixedConfig
+from argosy_controller.pipeline.files.engines import Engine, open_model
+from argosy_controller.pipeline.numbers.evaluation import predict
 from argosy_controller.pipeline.spelling import nearest
 from argosy_controller.pipeline.task import Array
 

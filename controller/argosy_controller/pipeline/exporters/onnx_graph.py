@@ -153,7 +153,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
 
 
 def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    from argosy_controller.pipeline.formats import all_nodes
+    from argosy_controller.pipeline.files.formats import all_nodes
 
     yield from all_nodes(model.graph)
     for function in model.functions:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from argosy_controller.pipeline.formats import UNPACKED
+from argosy_controller.pipeline.files.formats import UNPACKED
 from argosy_controller.pipeline.task import Array
 
 if TYPE_CHECKING:

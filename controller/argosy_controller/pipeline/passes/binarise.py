@@ -63,9 +63,9 @@ class Binarise(Pass[BinariseConfig]):
         Raises:
             InvalidInput: there is no layer to binarise, or the training raised.
         """
-        from argosy_controller.pipeline.passes import binary_weights as binary
-        from argosy_controller.pipeline.passes.sign_activations import sign_inputs
-        from argosy_controller.pipeline.passes.weight_layers import weight_layers
+        from argosy_controller.pipeline.methods import binary_weights as binary
+        from argosy_controller.pipeline.methods.sign_activations import sign_inputs
+        from argosy_controller.pipeline.methods.weight_layers import weight_layers
         from argosy_controller.pipeline.training import fit
 
         names = list(weight_layers(model))

@@ -45,8 +45,8 @@ class CorrectBias(Pass[CorrectBiasConfig]):
         Raises:
             InvalidInput: there is no layer to quantise.
         """
-        from argosy_controller.pipeline.passes.bias_shift import corrected
-        from argosy_controller.pipeline.passes.weight_layers import weight_layers
+        from argosy_controller.pipeline.methods.bias_shift import corrected
+        from argosy_controller.pipeline.methods.weight_layers import weight_layers
 
         if not weight_layers(model):
             raise InvalidInput("pass correct-bias does not apply to this model: it has no linear layer and no convolution")

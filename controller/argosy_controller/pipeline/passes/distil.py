@@ -58,6 +58,6 @@ class Distil(Pass[DistilConfig]):
         Raises:
             InvalidInput: there is no such teacher, it does not fit the student, or a hint's layer is not there.
         """
-        from argosy_controller.pipeline.distilling import distilled
+        from argosy_controller.pipeline.methods.distilling import distilled
 
         return distilled(model, config, ctx)

@@ -44,7 +44,7 @@ class EqualiseLayers(Pass[EqualiseLayersConfig]):
         """
         import copy
 
-        from argosy_controller.pipeline.passes.layer_pairs import equalise, layer_pairs, same_answers
+        from argosy_controller.pipeline.methods.layer_pairs import equalise, layer_pairs, same_answers
 
         result = copy.deepcopy(model).eval()
         pairs = layer_pairs(result)

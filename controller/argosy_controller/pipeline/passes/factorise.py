@@ -49,8 +49,8 @@ class Factorise(Pass[FactoriseConfig]):
         Raises:
             InvalidInput: no layer gets smaller.
         """
-        from argosy_controller.pipeline.low_rank import can_be_split, split
-        from argosy_controller.pipeline.surgery import names_of, put
+        from argosy_controller.pipeline.methods.low_rank import can_be_split, split
+        from argosy_controller.pipeline.methods.surgery import names_of, put
 
         result = copy.deepcopy(model).eval()
         layers = names_of(result, can_be_split)

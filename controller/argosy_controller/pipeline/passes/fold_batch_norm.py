@@ -32,7 +32,7 @@ class FoldBatchNorm(Pass[Config]):
         Raises:
             InvalidInput: the model has batch norms, and none of them can be folded.
         """
-        from argosy_controller.pipeline.surgery import Calls, example
+        from argosy_controller.pipeline.methods.surgery import Calls, example
 
         folded = copy.deepcopy(model).eval()
         norms = _norms(folded)
@@ -64,7 +64,7 @@ def _folded(model: nn.Module, maker: str, norm: str, inputs: tuple[torch.Tensor,
     """Folds a pair in place; puts both layers back when they do not fit or the model answers something else."""
     from torch import nn
 
-    from argosy_controller.pipeline.surgery import outputs, put, same
+    from argosy_controller.pipeline.methods.surgery import outputs, put, same
 
     before, after = model.get_submodule(maker), model.get_submodule(norm)
     fused = _fused(before, after) if maker else None

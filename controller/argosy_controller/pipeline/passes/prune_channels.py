@@ -60,6 +60,6 @@ class PruneChannels(Pass[PruneChannelsConfig]):
 
     def apply(self, model: nn.Module, config: PruneChannelsConfig, ctx: Context) -> nn.Module:
         """A copy without the least important channels, trained as the options say."""
-        from argosy_controller.pipeline.passes.channel_pruning import pruned
+        from argosy_controller.pipeline.methods.channel_pruning import pruned
 
         return pruned(model, config, ctx)

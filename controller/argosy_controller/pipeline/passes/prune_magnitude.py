@@ -69,7 +69,7 @@ class PruneMagnitude(Pass[PruneMagnitudeConfig]):
 
     def apply(self, model: nn.Module, config: PruneMagnitudeConfig, ctx: Context) -> nn.Module:
         """A copy with the share of weights that is smallest in absolute value set to 0, trained as the options say."""
-        from argosy_controller.pipeline.passes import cutting
+        from argosy_controller.pipeline.methods import cutting
 
         if config.method == "gradual":
             return cutting.gradually(model, config, ctx)

@@ -34,7 +34,7 @@ class PruneTaylor(Pass[PruneTaylorConfig]):
 
     def apply(self, model: nn.Module, config: PruneTaylorConfig, ctx: Context) -> nn.Module:
         """A copy with the share of weights of least importance set to 0; in each round importance is measured again."""
-        from argosy_controller.pipeline.passes.cutting import in_rounds
-        from argosy_controller.pipeline.passes.saliency import taylor_saliency
+        from argosy_controller.pipeline.methods.cutting import in_rounds
+        from argosy_controller.pipeline.methods.saliency import taylor_saliency
 
         return in_rounds(model, config, ctx, lambda one: taylor_saliency(one, ctx, config.examples, config))

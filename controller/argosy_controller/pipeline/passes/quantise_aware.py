@@ -48,8 +48,8 @@ class QuantiseAware(Pass[QuantiseAwareConfig]):
         Raises:
             InvalidInput: there is no layer to quantise, or the training raised.
         """
-        from argosy_controller.pipeline.passes import fake_quantise as grids
-        from argosy_controller.pipeline.passes.weight_layers import batch_norms, weight_layers
+        from argosy_controller.pipeline.methods import fake_quantise as grids
+        from argosy_controller.pipeline.methods.weight_layers import batch_norms, weight_layers
         from argosy_controller.pipeline.training import fit, named_loss
 
         if not weight_layers(model):

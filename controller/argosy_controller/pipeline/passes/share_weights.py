@@ -44,6 +44,6 @@ class ShareWeights(Pass[ShareWeightsConfig]):
 
     def apply(self, model: nn.Module, config: ShareWeightsConfig, ctx: Context) -> nn.Module:
         """A copy in which every weight tensor of a convolution or linear layer holds at most 2^bits different values."""
-        from argosy_controller.pipeline.passes.codebooks import shared
+        from argosy_controller.pipeline.methods.codebooks import shared
 
         return shared(model, config, ctx)

@@ -39,8 +39,8 @@ class Snip(Pass[SnipConfig]):
 
     def apply(self, model: nn.Module, config: SnipConfig, ctx: Context) -> nn.Module:
         """A copy with the share of weights of least saliency set to 0."""
-        from argosy_controller.pipeline.passes.masks import cut, masks
-        from argosy_controller.pipeline.passes.saliency import connection_saliency, reinitialised
+        from argosy_controller.pipeline.methods.masks import cut, masks
+        from argosy_controller.pipeline.methods.saliency import connection_saliency, reinitialised
 
         result = (reinitialised(model, ctx.seed) if config.reinitialise else copy.deepcopy(model)).eval()
         cut(result, masks(connection_saliency(result, ctx, config.examples), config.share, "model", {}))

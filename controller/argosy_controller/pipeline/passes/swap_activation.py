@@ -51,8 +51,8 @@ class SwapActivation(Pass[SwapActivationConfig]):
         Raises:
             InvalidInput: the model has no such activation, or it is out of reach.
         """
-        from argosy_controller.pipeline.activations import swapped, used
-        from argosy_controller.pipeline.surgery import example
+        from argosy_controller.pipeline.methods.activations import swapped, used
+        from argosy_controller.pipeline.methods.surgery import example
 
         inputs = example(ctx.data.calibrating)
         before = used(model, inputs)

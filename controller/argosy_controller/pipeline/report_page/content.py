@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from argosy.protocol.card import Accuracy
-from argosy_controller.pipeline.goals import Judgement
+from argosy_controller.pipeline.numbers.goals import Judgement
 from argosy_controller.pipeline.report import Report, Step, VariantReport
 from argosy_controller.pipeline.report_page import words
 from argosy_controller.pipeline.report_page.candidates import Candidates, candidates

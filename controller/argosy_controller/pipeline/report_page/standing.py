@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from argosy.protocol.card import Timing
-from argosy_controller.pipeline.goals import Judgement
+from argosy_controller.pipeline.numbers.goals import Judgement
 from argosy_controller.pipeline.report import Report, VariantReport
 from argosy_controller.pipeline.report_page.words import Metric, latency, objective, of_metric, short, target, times
 from argosy_controller.views.format import as_bytes

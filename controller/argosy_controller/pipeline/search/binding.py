@@ -7,10 +7,10 @@ from dataclasses import replace
 import msgspec
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.engines import ENGINES
 from argosy_controller.pipeline.exporters import EXPORTERS
+from argosy_controller.pipeline.files.engines import ENGINES
 from argosy_controller.pipeline.options import TrainingConfig
-from argosy_controller.pipeline.recipe import Recipe, Search, Variant
+from argosy_controller.pipeline.recipes.recipe import Recipe, Search, Variant
 from argosy_controller.pipeline.search.differentiable import check_training
 from argosy_controller.pipeline.search.settings import SearchConfig
 from argosy_controller.pipeline.search.space import Dimension, Space

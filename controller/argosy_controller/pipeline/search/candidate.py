@@ -11,17 +11,17 @@ import msgspec
 from torch import nn
 
 from argosy.errors import ArgosyError, InvalidInput
-from argosy_controller.pipeline.cache import Cache
-from argosy_controller.pipeline.comparison import Scored, drop
+from argosy_controller.pipeline.caching.cache import Cache
+from argosy_controller.pipeline.caching.remembering import Memory
 from argosy_controller.pipeline.compressing import Compressed, compressed
-from argosy_controller.pipeline.engines import open_model
-from argosy_controller.pipeline.evaluation import judged, predict, requests
 from argosy_controller.pipeline.exporters import EXPORTERS
 from argosy_controller.pipeline.exporters.interface import Source
+from argosy_controller.pipeline.files.engines import open_model
 from argosy_controller.pipeline.measuring import before_passes
-from argosy_controller.pipeline.messages import BuildRequest
-from argosy_controller.pipeline.recipe import Recipe, Variant, parse_recipe
-from argosy_controller.pipeline.remembering import Memory
+from argosy_controller.pipeline.numbers.comparison import Scored, drop
+from argosy_controller.pipeline.numbers.evaluation import judged, predict, requests
+from argosy_controller.pipeline.processes.messages import BuildRequest
+from argosy_controller.pipeline.recipes.recipe import Recipe, Variant, parse_recipe
 from argosy_controller.pipeline.search.hopeless import Hopeless
 from argosy_controller.pipeline.search.latency import Latency, LocalLatency
 from argosy_controller.pipeline.search.outcome import Curve, Judged, Outcome

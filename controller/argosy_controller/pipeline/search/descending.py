@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import nn
 
 from argosy.errors import ArgosyError, InvalidInput
+from argosy_controller.pipeline.caching.remembering import Memory
 from argosy_controller.pipeline.compressing import compressed, untrained
 from argosy_controller.pipeline.options import TrainingConfig
-from argosy_controller.pipeline.recipe import Recipe, Search
-from argosy_controller.pipeline.remembering import Memory
+from argosy_controller.pipeline.recipes.recipe import Recipe, Search
 from argosy_controller.pipeline.search.hypergradients import Hypergradient, implicit, unrolled
 from argosy_controller.pipeline.search.space import Dimension
 from argosy_controller.pipeline.spelling import first_line

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from argosy_controller.pipeline.options import TrainingConfig
+from argosy_controller.pipeline.recipes.toml_lines import Path as KeyPath
 from argosy_controller.pipeline.search.space import Dimension, Space, WrongDimension
-from argosy_controller.pipeline.toml_lines import Path as KeyPath
 
 _SMOOTH = ("learning_rate", "weight_decay", "focal_gamma")
 _TAKE = "take method bayes, or give it one value"

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from argosy.errors import InvalidInput
 from argosy.protocol.card import Timing
-from argosy_controller.pipeline.engines import open_model
-from argosy_controller.pipeline.evaluation import timing
+from argosy_controller.pipeline.files.engines import open_model
+from argosy_controller.pipeline.numbers.evaluation import timing
 from argosy_controller.pipeline.task import Array
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import msgspec
 
 from argosy.errors import InvalidInput
+from argosy_controller.pipeline.caching.remembering import Memory, remembering
 from argosy_controller.pipeline.compressing import untrained
-from argosy_controller.pipeline.goals import Figures, judge
-from argosy_controller.pipeline.messages import BuildRequest, Tell
-from argosy_controller.pipeline.metrics import Metric
-from argosy_controller.pipeline.recipe import Recipe, Search, Variant, parse_recipe
-from argosy_controller.pipeline.remembering import Memory, remembering
+from argosy_controller.pipeline.numbers.goals import Figures, judge
+from argosy_controller.pipeline.numbers.metrics import Metric
+from argosy_controller.pipeline.processes.messages import BuildRequest, Tell
+from argosy_controller.pipeline.recipes.recipe import Recipe, Search, Variant, parse_recipe
 from argosy_controller.pipeline.report import SearchReport, Trial
 from argosy_controller.pipeline.search.binding import bound, check_judged
 from argosy_controller.pipeline.search.candidate import Job, evaluate

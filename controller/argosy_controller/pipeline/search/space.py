@@ -14,8 +14,8 @@ from itertools import product
 from typing import Any
 
 from argosy.errors import InvalidInput
+from argosy_controller.pipeline.recipes.toml_lines import Path as KeyPath
 from argosy_controller.pipeline.spelling import nearest
-from argosy_controller.pipeline.toml_lines import Path as KeyPath
 
 Value = bool | int | float | str
 Point = dict[str, Value]

@@ -15,9 +15,9 @@ import msgspec
 import torch
 from torch import nn
 
-from argosy_controller.pipeline import recipe as recipes
-from argosy_controller.pipeline.cache import Cache
-from argosy_controller.pipeline.remembering import Memory
+from argosy_controller.pipeline.caching.cache import Cache
+from argosy_controller.pipeline.caching.remembering import Memory
+from argosy_controller.pipeline.recipes import recipe as recipes
 from argosy_controller.pipeline.search.hopeless import Hopeless, given_up, sentence
 from argosy_controller.pipeline.search.outcome import Curve, Look
 from argosy_controller.pipeline.task import Data, Split, Task

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from argosy.errors import InvalidInput, NotFound
-from argosy_controller.pipeline.formats import MAX_MODEL_BYTES
+from argosy_controller.pipeline.files.formats import MAX_MODEL_BYTES
 
 ACCEPTED = "give a .safetensors, .pt2 (torch.export), TorchScript or ONNX file"
 _MAX_ENTRIES = 100_000

@@ -13,7 +13,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.formats import prepared_onnx
+from argosy_controller.pipeline.files.formats import prepared_onnx
 from argosy_controller.pipeline.sources.checkpoints import read_safetensors, read_trusted_pickle, with_weights
 from argosy_controller.pipeline.sources.exported import read_exported
 from argosy_controller.pipeline.sources.graphs import OnnxGraph

@@ -15,7 +15,7 @@ from argosy_controller.accounts import roles
 from argosy_controller.api.routes import builds as routes
 from argosy_controller.db.tables import BuildRow
 from argosy_controller.parts import Parts
-from argosy_controller.pipeline.goals import Judgement
+from argosy_controller.pipeline.numbers.goals import Judgement
 from argosy_controller.pipeline.report import Report, Step
 
 SCRIPT = "<script>alert(1)</script>"

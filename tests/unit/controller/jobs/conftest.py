@@ -23,7 +23,7 @@ from argosy_controller.jobs.intake import BuildWish
 from argosy_controller.jobs.places import Places
 from argosy_controller.jobs.runner import BuildRules, BuildRunner
 from argosy_controller.pipeline.lineage import sha256_file
-from argosy_controller.pipeline.messages import Progress
+from argosy_controller.pipeline.processes.messages import Progress
 from argosy_controller.registry.store import ArtifactStore
 from argosy_controller.signing.repository import TufRepository
 

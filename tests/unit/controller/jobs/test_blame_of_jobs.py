@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from argosy.errors import GoalsNotMet, InvalidInput
-from argosy_controller.pipeline.blame import failed
+from argosy_controller.pipeline.processes.blame import failed
 
 
 def wrapped(cause: Exception) -> Exception:

@@ -16,7 +16,7 @@ from argosy_controller.db import migrate
 from argosy_controller.db.engine import open_database
 from argosy_controller.jobs import queue
 from argosy_controller.jobs.intake import BuildWish
-from argosy_controller.pipeline.messages import Progress
+from argosy_controller.pipeline.processes.messages import Progress
 from argosy_controller.texts import parse_size
 from argosy_controller.views.builds import time_left
 

@@ -14,8 +14,8 @@ from argosy.errors import Conflict, GoalsNotMet, InvalidInput
 from argosy_controller.db.tables import AuditRow, VersionRow
 from argosy_controller.jobs import queue, runner
 from argosy_controller.jobs.states import MOST_STARTS
-from argosy_controller.pipeline.child import Stopped
-from argosy_controller.pipeline.messages import Progress
+from argosy_controller.pipeline.processes.child import Stopped
+from argosy_controller.pipeline.processes.messages import Progress
 
 
 def write_bundle(site: Any, out: Path) -> None:

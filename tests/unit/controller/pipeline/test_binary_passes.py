@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from argosy.errors import InvalidInput
+from argosy_controller.pipeline.methods.binary_weights import ScaledSigns, Signs, binary_copy, clip, glorot_bound, renew_statistics
+from argosy_controller.pipeline.methods.sign_activations import Sign, sign_inputs
 from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.binarise import BinariseConfig
-from argosy_controller.pipeline.passes.binary_weights import ScaledSigns, Signs, binary_copy, clip, glorot_bound, renew_statistics
 from argosy_controller.pipeline.passes.interface import Context
-from argosy_controller.pipeline.passes.sign_activations import Sign, sign_inputs
 
 
 def _apply(model: nn.Module, context: Context, **options: Any) -> Any:

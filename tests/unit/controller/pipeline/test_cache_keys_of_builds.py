@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from argosy_controller.pipeline import remembering
-from argosy_controller.pipeline.remembering import state_digest
+from argosy_controller.pipeline.caching import remembering
+from argosy_controller.pipeline.caching.remembering import state_digest
 
 
 def test_lists_of_texts_do_not_run_together() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline import cache as caching
-from argosy_controller.pipeline.cache import Cache, default_folder
+from argosy_controller.pipeline.caching import cache as caching
+from argosy_controller.pipeline.caching.cache import Cache, default_folder
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_place_is_chosen_by_the_environment(environment: dict[str, str], folder:
 BUSY = """
 import sys
 from pathlib import Path
-from argosy_controller.pipeline.cache import Cache
+from argosy_controller.pipeline.caching.cache import Cache
 
 cache, name = Cache(Path(sys.argv[1]), most_bytes=2000), sys.argv[2]
 for number in range(40):

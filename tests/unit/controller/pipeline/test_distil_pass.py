@@ -15,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.distilling import soft_loss
-from argosy_controller.pipeline.hints import regressor
+from argosy_controller.pipeline.methods.distilling import soft_loss
+from argosy_controller.pipeline.methods.hints import regressor
 from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.distil import DistilConfig
 from argosy_controller.pipeline.passes.interface import Context
@@ -244,7 +244,7 @@ def test_refuses_a_teacher_whose_answers_are_not_finite(network: Any, ctx: Conte
 
 
 def test_refuses_answers_that_are_too_many_to_keep(network: Any, ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("argosy_controller.pipeline.distilling._MOST_BYTES", 100)
+    monkeypatch.setattr("argosy_controller.pipeline.methods.distilling._MOST_BYTES", 100)
     assert "at most 100 are kept" in _refusal(network, ctx)
 
 

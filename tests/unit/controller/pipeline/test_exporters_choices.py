@@ -17,7 +17,7 @@ from argosy_controller.pipeline.exporters.onnx_graph import layers, name_nodes
 from argosy_controller.pipeline.exporters.onnx_int4 import quantised_blocks
 from argosy_controller.pipeline.exporters.refusals import refusal
 from argosy_controller.pipeline.exporters.tflite_fp32 import module_named
-from argosy_controller.pipeline.recipe import parse_recipe
+from argosy_controller.pipeline.recipes.recipe import parse_recipe
 
 _LITERT = """Lowering not found: aten._linalg_svd.default
 

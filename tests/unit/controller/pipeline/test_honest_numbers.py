@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from argosy.errors import GoalsNotMet, InvalidInput
 from argosy.protocol.card import Accuracy, TensorSpec
-from argosy_controller.pipeline.engines import Engine
-from argosy_controller.pipeline.evaluation import accuracy, timing
-from argosy_controller.pipeline.goals import Figures, Goals, judge, require
-from argosy_controller.pipeline.intervals import clopper_pearson
-from argosy_controller.pipeline.probes import passes, tolerance, write_probes
+from argosy_controller.pipeline.files.engines import Engine
+from argosy_controller.pipeline.files.probes import passes, tolerance, write_probes
+from argosy_controller.pipeline.numbers.evaluation import accuracy, timing
+from argosy_controller.pipeline.numbers.goals import Figures, Goals, judge, require
+from argosy_controller.pipeline.numbers.intervals import clopper_pearson
 from argosy_controller.pipeline.task import Split, Task
 
 GOOD = Accuracy(metric="accuracy", value=0.97, low=0.94, high=0.99, examples=100)

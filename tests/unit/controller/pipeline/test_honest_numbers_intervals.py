@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import binom, multinomial, norm
 from scipy.stats import bootstrap as scipys
 
-from argosy_controller.pipeline.comparison import drop, scored
-from argosy_controller.pipeline.intervals import bootstrap, clopper_pearson, drop_is_below, enough_examples, paired_difference
-from argosy_controller.pipeline.metrics import BUILT_IN, right_or_wrong
+from argosy_controller.pipeline.numbers.comparison import drop, scored
+from argosy_controller.pipeline.numbers.intervals import bootstrap, clopper_pearson, drop_is_below, enough_examples, paired_difference
+from argosy_controller.pipeline.numbers.metrics import BUILT_IN, right_or_wrong
 
 SIMULATIONS = 400
 #: Three standard errors of that many simulations at 95 %, and what BCa is known to fall short by on small sets.

@@ -14,9 +14,9 @@ from torch import nn
 from argosy.protocol.card import Accuracy
 from argosy_controller.pipeline.exporters import EXPORTERS
 from argosy_controller.pipeline.exporters.interface import Source
-from argosy_controller.pipeline.layers import with_layers
+from argosy_controller.pipeline.numbers.layers import with_layers
+from argosy_controller.pipeline.numbers.stored_weights import stored_layers
 from argosy_controller.pipeline.report import Layer
-from argosy_controller.pipeline.stored_weights import stored_layers
 from argosy_controller.pipeline.task import Task
 from argosy_controller.pipeline.variants import Measured
 

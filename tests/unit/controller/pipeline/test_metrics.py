@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, r2_score, roc_auc_score, root_mean_squared_error
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.comparison import scored
-from argosy_controller.pipeline.evaluation import judged
-from argosy_controller.pipeline.metrics import BUILT_IN, Metric, f1
+from argosy_controller.pipeline.numbers.comparison import scored
+from argosy_controller.pipeline.numbers.evaluation import judged
+from argosy_controller.pipeline.numbers.metrics import BUILT_IN, Metric, f1
 from argosy_controller.pipeline.task import Data, Split, Task
 
 RANDOM = np.random.default_rng(5)

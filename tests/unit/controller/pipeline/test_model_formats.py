@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.engines import OnnxEngine
-from argosy_controller.pipeline.formats import detect, onnx_precision, prepared_onnx
+from argosy_controller.pipeline.files.engines import OnnxEngine
+from argosy_controller.pipeline.files.formats import detect, onnx_precision, prepared_onnx
 from argosy_controller.pipeline.ready_files import checked_companions
 
 

@@ -14,14 +14,14 @@ from torch import nn
 from torch.nn import functional
 
 from argosy.errors import InvalidInput
+from argosy_controller.pipeline.methods.channel_counts import Layer, Rounding, Tie, kept_channels, kept_for_macs, macs_left
+from argosy_controller.pipeline.methods.channel_scores import norms, taylor
+from argosy_controller.pipeline.methods.channel_ties import Ties, removable
+from argosy_controller.pipeline.methods.thinet import contributions, readings, removal_errors, rescale, scales
+from argosy_controller.pipeline.numbers.sizes import macs
 from argosy_controller.pipeline.options import TrainingConfig
 from argosy_controller.pipeline.passes import PASSES
-from argosy_controller.pipeline.passes.channel_counts import Layer, Rounding, Tie, kept_channels, kept_for_macs, macs_left
-from argosy_controller.pipeline.passes.channel_scores import norms, taylor
-from argosy_controller.pipeline.passes.channel_ties import Ties, removable
 from argosy_controller.pipeline.passes.interface import Context
-from argosy_controller.pipeline.passes.thinet import contributions, readings, removal_errors, rescale, scales
-from argosy_controller.pipeline.sizes import macs
 from argosy_controller.pipeline.task import Data, Split, Task
 
 PASS = PASSES["prune-channels"]
@@ -145,7 +145,7 @@ def test_multiply_accumulates_fall_to_the_share_asked_for(scope: str, importance
 
 
 def test_rounds_bring_the_macs_down_step_by_step(network: Any, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    from argosy_controller.pipeline.passes import channel_pruning
+    from argosy_controller.pipeline.methods import channel_pruning
 
     seen: list[float] = []
     whole = macs(network, (IMAGE[0][:1],))[""]

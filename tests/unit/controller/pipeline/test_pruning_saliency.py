@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from argosy.errors import InvalidInput
+from argosy_controller.pipeline.methods.saliency import connection_saliency, reinitialised, taylor_saliency
 from argosy_controller.pipeline.options import TrainingConfig
 from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.interface import Context
-from argosy_controller.pipeline.passes.saliency import connection_saliency, reinitialised, taylor_saliency
 from argosy_controller.pipeline.task import Data, Split, Task
 
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from argosy.errors import InvalidInput
+from argosy_controller.pipeline.methods.cutting import _Masked, cubic_share
+from argosy_controller.pipeline.methods.layer_names import by_layer
+from argosy_controller.pipeline.methods.masks import layer_adaptive, masks, prunable
 from argosy_controller.pipeline.options import TrainingConfig
 from argosy_controller.pipeline.passes import PASSES
-from argosy_controller.pipeline.passes.cutting import _Masked, cubic_share
 from argosy_controller.pipeline.passes.interface import Context
-from argosy_controller.pipeline.passes.layer_names import by_layer
-from argosy_controller.pipeline.passes.masks import layer_adaptive, masks, prunable
 
 
 def _linear(rows: list[list[float]]) -> nn.Linear:
@@ -128,7 +128,7 @@ def test_rounds_train_between_the_cuts_and_end_at_the_share(network: Any, contex
 
 
 def test_each_round_cuts_the_same_part_of_what_is_left(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    from argosy_controller.pipeline.passes import cutting
+    from argosy_controller.pipeline.methods import cutting
 
     seen: list[int] = []
     monkeypatch.setattr(cutting, "fit", lambda model, *_, **__: seen.append(int((model.weight == 0).sum())) or model)

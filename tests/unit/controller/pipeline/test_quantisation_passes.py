@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.passes import PASSES
-from argosy_controller.pipeline.passes.bias_shift import corrected, mean_outputs
-from argosy_controller.pipeline.passes.correct_bias import CorrectBiasConfig
-from argosy_controller.pipeline.passes.fake_quantise import (
+from argosy_controller.pipeline.methods.bias_shift import corrected, mean_outputs
+from argosy_controller.pipeline.methods.fake_quantise import (
     GridWeight,
     InputRange,
     largest_level,
@@ -23,6 +21,8 @@ from argosy_controller.pipeline.passes.fake_quantise import (
     weight_scales,
     with_weights_on_grid,
 )
+from argosy_controller.pipeline.passes import PASSES
+from argosy_controller.pipeline.passes.correct_bias import CorrectBiasConfig
 from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.passes.quantise_aware import QuantiseAwareConfig
 from argosy_controller.pipeline.task import Split

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from argosy.errors import InvalidInput
+from argosy_controller.pipeline.methods.layer_pairs import layer_pairs
 from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.equalise_layers import EqualiseLayersConfig
 from argosy_controller.pipeline.passes.interface import Context
-from argosy_controller.pipeline.passes.layer_pairs import layer_pairs
 from argosy_controller.pipeline.task import Data, Split, Task
 
 IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))

@@ -8,8 +8,8 @@ import pytest
 
 from argosy.errors import InvalidInput, NotFound
 from argosy_controller.pipeline.passes.prune_channels import PruneChannelsConfig
-from argosy_controller.pipeline.recipe import Goals, parse_recipe, read_recipe
-from argosy_controller.pipeline.toml_lines import key_lines
+from argosy_controller.pipeline.recipes.recipe import Goals, parse_recipe, read_recipe
+from argosy_controller.pipeline.recipes.toml_lines import key_lines
 
 GOOD = """\
 summary = "half"

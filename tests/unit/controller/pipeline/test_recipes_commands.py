@@ -14,9 +14,9 @@ from argosy.errors import NotFound
 from argosy_controller.cli import controller
 from argosy_controller.pipeline.exporters import EXPORTERS
 from argosy_controller.pipeline.passes import PASSES
-from argosy_controller.pipeline.recipe import parse_recipe
-from argosy_controller.pipeline.reference import Entry, entries, entry, example, toml
-from argosy_controller.pipeline.reference_page import markdown
+from argosy_controller.pipeline.recipes.recipe import parse_recipe
+from argosy_controller.pipeline.recipes.reference import Entry, entries, entry, example, toml
+from argosy_controller.pipeline.recipes.reference_page import markdown
 
 PAGE = Path(__file__).parents[4] / "docs" / "reference-passes.md"
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from argosy.protocol.card import Accuracy, Timing
-from argosy_controller.pipeline.goals import Judgement
+from argosy_controller.pipeline.numbers.goals import Judgement
 from argosy_controller.pipeline.report import (
     Baseline,
     Drop,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.protocol.card import Accuracy, Timing
-from argosy_controller.pipeline.goals import Judgement
+from argosy_controller.pipeline.numbers.goals import Judgement
 from argosy_controller.pipeline.report import Baseline, Confusion, Report, VariantReport
 from argosy_controller.pipeline.report_page.confusion import changes
 from argosy_controller.pipeline.report_page.content import page_of

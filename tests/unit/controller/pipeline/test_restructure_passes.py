@@ -14,13 +14,13 @@ from torch import nn
 from torch.nn import functional
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.activations import FUNCTIONS, MODULES, used
-from argosy_controller.pipeline.low_rank import factors, split
+from argosy_controller.pipeline.methods.activations import FUNCTIONS, MODULES, used
+from argosy_controller.pipeline.methods.low_rank import factors, split
+from argosy_controller.pipeline.numbers.sizes import parameters
 from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.factorise import FactoriseConfig
 from argosy_controller.pipeline.passes.interface import Config, Context
 from argosy_controller.pipeline.passes.swap_activation import SwapActivationConfig
-from argosy_controller.pipeline.sizes import parameters
 from argosy_controller.pipeline.task import Data, Split, Task
 
 

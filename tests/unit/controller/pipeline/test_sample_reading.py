@@ -11,7 +11,7 @@ import pytest
 
 from argosy.errors import InvalidInput
 from argosy.protocol.card import TensorSpec
-from argosy_controller.pipeline.sample import random_requests, sample_requests
+from argosy_controller.pipeline.files.sample import random_requests, sample_requests
 
 IMAGE = TensorSpec(name="image", dtype="float32", shape=[None, 1, 8])
 FIXED = TensorSpec(name="image", dtype="float32", shape=[1, 8])
@@ -83,7 +83,7 @@ def test_refuses_a_sample_that_is_no_npz_or_damaged_or_missing(tmp_path: Path) -
 
 
 def test_refuses_a_sample_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("argosy_controller.pipeline.sample._MAX_BYTES", 1000)
+    monkeypatch.setattr("argosy_controller.pipeline.files.sample._MAX_BYTES", 1000)
     np.savez_compressed(tmp_path / "bomb.npz", image=np.zeros(10_000, np.float32))
     with pytest.raises(InvalidInput, match=r"unpacks to .* at most 1000 are read"):
         sample_requests(tmp_path / "bomb.npz", [IMAGE])

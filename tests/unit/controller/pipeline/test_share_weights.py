@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from argosy.errors import InvalidInput
+from argosy_controller.pipeline.methods.codebooks import Coded, k_means
 from argosy_controller.pipeline.passes import PASSES
-from argosy_controller.pipeline.passes.codebooks import Coded, k_means
 from argosy_controller.pipeline.passes.interface import Context
 
 

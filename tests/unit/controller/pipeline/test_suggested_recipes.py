@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.intervals import drop_is_below, most_mistakes
-from argosy_controller.pipeline.looking import suggest, task_facts
-from argosy_controller.pipeline.messages import Aim, SuggestRequest
-from argosy_controller.pipeline.recipe import Recipe, parse_recipe
-from argosy_controller.pipeline.suggesting import RECIPE_FILE, TaskFacts, drop_beyond, smallest_drop, suggestion
+from argosy_controller.pipeline.numbers.intervals import drop_is_below, most_mistakes
+from argosy_controller.pipeline.processes.messages import Aim, SuggestRequest
+from argosy_controller.pipeline.recipes.looking import suggest, task_facts
+from argosy_controller.pipeline.recipes.recipe import Recipe, parse_recipe
+from argosy_controller.pipeline.recipes.suggesting import RECIPE_FILE, TaskFacts, drop_beyond, smallest_drop, suggestion
 from argosy_controller.pipeline.task import Data, Split, Task, checked_data, task_model
 
 EXAMPLES = Path(__file__).parents[4] / "examples"

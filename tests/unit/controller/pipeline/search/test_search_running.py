@@ -14,9 +14,9 @@ import pytest
 
 from argosy.errors import InvalidInput
 from argosy.protocol.card import Accuracy, Timing
-from argosy_controller.pipeline.messages import BuildRequest
-from argosy_controller.pipeline.recipe import parse_recipe
-from argosy_controller.pipeline.remembering import Memory, remembering
+from argosy_controller.pipeline.caching.remembering import Memory, remembering
+from argosy_controller.pipeline.processes.messages import BuildRequest
+from argosy_controller.pipeline.recipes.recipe import parse_recipe
 from argosy_controller.pipeline.report import SearchReport
 from argosy_controller.pipeline.search.candidate import Job
 from argosy_controller.pipeline.search.hopeless import given_up, sentence

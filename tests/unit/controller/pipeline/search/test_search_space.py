@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.recipe import Search, parse_recipe
+from argosy_controller.pipeline.recipes.recipe import Search, parse_recipe
 from argosy_controller.pipeline.search.space import Dimension, Space
 
 GOOD = """\

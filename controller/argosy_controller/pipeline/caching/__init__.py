@@ -1,0 +1,1 @@
+"""What was computed before, known by everything that decides about its bytes."""

@@ -1,0 +1,1 @@
+"""What a recipe says and what it may say: reading, reference, suggestions. Nothing here imports torch before it looks at a model."""
