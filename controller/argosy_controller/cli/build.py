@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from argosy.errors import InvalidInput
 from argosy.names import check_name
 from argosy_controller.cli.shell import Session, controller_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _PATH = click.Path(path_type=Path)
 _EXAMPLES = """\b
@@ -116,7 +119,30 @@ def _only_build(session: Session, wish: Wish, out: Path) -> None:
     from argosy_controller.cli.publish import described
 
     made = described(_built(wish, out))
-    session.show(made, lambda console: console.print(f"Report and variants lie in {out}"))
+    session.show(made, lambda console: _draw_report(console, out))
+
+
+def _draw_report(console: Console, out: Path) -> None:
+    """The figures that decide, and where all others are."""
+    from rich.table import Table
+
+    from argosy_controller.pipeline.report import REPORT_FILE, read_report
+    from argosy_controller.views.format import as_bytes, as_latency, as_metric
+
+    report = read_report((out / REPORT_FILE).read_bytes())
+    metric = next((one.accuracy.metric for one in report.variants if one.accuracy), "accuracy")
+    table = Table("variant", metric, "95 % interval", "bytes", "p50", box=None, header_style="bold", pad_edge=False)
+    for one in report.variants:
+        found, time = one.accuracy, one.timings[0] if one.timings else None
+        table.add_row(
+            one.name,
+            as_metric(metric, found.value) if found else "not measured here",
+            f"{as_metric(metric, found.low)} to {as_metric(metric, found.high)}" if found else "–",
+            as_bytes(one.bytes),
+            as_latency(time.p50_us * 1000) if time else "–",
+        )
+    console.print(table)
+    console.print(f"Why, and at what cost: {out / 'report.html'}")
 
 
 def _register(session: Session, wish: Wish, keep: Path | None, publisher_key: str | None) -> None:

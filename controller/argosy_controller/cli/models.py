@@ -10,7 +10,7 @@ import click
 
 from argosy.names import check_name
 from argosy_controller.cli.shell import Session, controller_options
-from argosy_controller.views.format import as_bytes, as_latency
+from argosy_controller.views.format import as_bytes, as_latency, as_metric
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,8 +109,8 @@ def _draw_versions(console: Console, found: dict[str, Any]) -> None:
             table.add_row(
                 f"{found['model']}@{version['version']}",
                 one["name"],
-                "–" if accuracy is None else f"{accuracy['value']:.2%}",
-                "–" if accuracy is None else f"{accuracy['low']:.2%} to {accuracy['high']:.2%}",
+                "–" if accuracy is None else as_metric(accuracy["metric"], accuracy["value"]),
+                "–" if accuracy is None else " to ".join(as_metric(accuracy["metric"], accuracy[end]) for end in ("low", "high")),
                 as_bytes(one["bytes"]),
                 as_latency(one["timings"][0]["p50_us"] * 1000 if one["timings"] else None),
                 one["sha256"][:16],

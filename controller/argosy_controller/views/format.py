@@ -60,6 +60,16 @@ def as_share(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def in_percent(metric: str) -> bool:
+    """Whether a metric is a share of right answers, by its name; others (rmse, auc) are told as the numbers that they are."""
+    return "accuracy" in metric.lower() or metric.lower().startswith("top")
+
+
+def as_metric(metric: str, value: float) -> str:
+    """For example `97.2 %`, and `53.41` for an rmse."""
+    return as_share(value) if in_percent(metric) else f"{value:.4g}"
+
+
 def as_count(count: int) -> str:
     """For example `12,480`."""
     return f"{count:,}"

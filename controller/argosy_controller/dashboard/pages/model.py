@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from argosy_controller.dashboard.words import Age, Badge, age, rollout_badge
 from argosy_controller.views.devices import list_devices
-from argosy_controller.views.format import as_bytes, as_latency, as_share
+from argosy_controller.views.format import as_bytes, as_latency, as_metric, in_percent
 from argosy_controller.views.models import AccuracyView, VariantView, VersionView, one_model
 from argosy_controller.views.reports import has_report
 from argosy_controller.views.rollouts import list_rollouts
@@ -89,12 +89,13 @@ def page(session: Session, name: str, now: float) -> ModelPage:
     """
     found = one_model(session, name)
     measured = {(one.version, one.variant): one for one in latency(session, LatencyQuery(model=name))}
-    low, high = _scale([one.accuracy for version in found.versions for one in version.variants])
+    accuracies = [one.accuracy for version in found.versions for one in version.variants if one.accuracy]
+    low, high = _scale(accuracies)
     serving = _serving(session, name)
     return ModelPage(
         name=name,
         created=age(found.created, now),
-        scale=f"intervals drawn from {as_share(low)} to {as_share(high)}" if high > low else "",
+        scale=_told(accuracies, low, high),
         versions=tuple(_version(one, measured, (low, high), serving.get(one.version, 0), now) for one in found.versions),
         rollouts=tuple(
             RolloutLine(one.rollout, f"{one.model}@{one.version}", rollout_badge(one.state), one.selector, age(one.created, now))
@@ -113,14 +114,22 @@ def _serving(session: Session, model: str) -> dict[int, int]:
     return counts
 
 
-def _scale(accuracies: Sequence[AccuracyView | None]) -> tuple[float, float]:
+def _scale(accuracies: Sequence[AccuracyView]) -> tuple[float, float]:
     """The range in which all intervals lie, with some air: differences of half a percent must be seen."""
-    known = [one for one in accuracies if one is not None]
-    if not known:
+    if not accuracies:
         return 0.0, 0.0
-    low, high = min(one.low for one in known), max(one.high for one in known)
+    low, high = min(one.low for one in accuracies), max(one.high for one in accuracies)
+    if not in_percent(accuracies[0].metric):
+        return low - 0.1 * (high - low), high + 0.1 * (high - low)
     air = max((high - low) * 0.1, 0.002)
     return max(0.0, low - air), min(1.0, high + air)
+
+
+def _told(accuracies: Sequence[AccuracyView], low: float, high: float) -> str:
+    if high <= low:
+        return ""
+    metric = accuracies[0].metric
+    return f"intervals of {metric} drawn from {as_metric(metric, low)} to {as_metric(metric, high)}"
 
 
 def _version(
@@ -147,7 +156,7 @@ def _variant(one: VariantView, fleet: LatencyView | None, scale: tuple[float, fl
         name=one.name,
         format=one.format,
         precision=one.precision,
-        accuracy=as_share(one.accuracy.value) if one.accuracy else "not measured",
+        accuracy=as_metric(one.accuracy.metric, one.accuracy.value) if one.accuracy else "not measured",
         interval=_interval(one.accuracy, scale) if one.accuracy else None,
         bytes=as_bytes(one.bytes),
         built=as_latency(timing.p50_us * 1000) if timing else "–",
@@ -163,5 +172,6 @@ def _interval(one: AccuracyView, scale: tuple[float, float]) -> Interval:
     def x(value: float) -> float:
         return round(4 + 112 * (value - scale[0]) / ((scale[1] - scale[0]) or 1.0), 1)
 
-    text = f"{one.metric} {as_share(one.value)}, 95 % interval {as_share(one.low)} to {as_share(one.high)}, {one.examples} examples"
+    value, low, high = (as_metric(one.metric, number) for number in (one.value, one.low, one.high))
+    text = f"{one.metric} {value}, 95 % interval {low} to {high}, {one.examples} examples"
     return Interval(x(one.low), x(one.value), x(one.high), text)

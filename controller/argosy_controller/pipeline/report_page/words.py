@@ -9,7 +9,7 @@ from typing import Any
 
 from argosy.protocol.card import Accuracy
 from argosy_controller.pipeline.report import Drop, Report
-from argosy_controller.views.format import as_bytes, as_latency
+from argosy_controller.views.format import as_bytes, as_latency, in_percent
 
 NONE = "–"
 _LONGEST_TEXT = 2000
@@ -74,9 +74,7 @@ def metric_of(report: Report) -> Metric:
     """The report's metric; accuracy where nothing was measured."""
     found = [one.accuracy for one in report.variants if one.accuracy] + [report.baseline.accuracy if report.baseline else None]
     name = next((one.metric for one in found if one), "accuracy")
-    lowered = name.lower()
-    percent = "accuracy" in lowered or lowered.startswith("top")
-    return Metric(short(name, 24), percent, all(one.higher_is_better for one in found if one))
+    return Metric(short(name, 24), in_percent(name), all(one.higher_is_better for one in found if one))
 
 
 def digits(half_width: float) -> int:
