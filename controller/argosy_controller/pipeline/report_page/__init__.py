@@ -6,6 +6,7 @@ forbids itself scripts and requests.
 
 from __future__ import annotations
 
+import traceback
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from argosy_controller.pipeline.report_page.words import visible
 PAGE_FILE = "report.html"
 #: Nothing from elsewhere, and no script at all: what a hostile label gets into the page stays text.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+_NOT_DRAWN = "<!doctype html><title>Report</title><p>This report could not be drawn. All its figures are in report.json beside it.\n"
 _STYLES = Path(__file__).with_name("templates") / "page.css"
 
 
@@ -28,8 +30,13 @@ def html(report: Report) -> str:
 
 
 def write_page(folder: Path, report: Report) -> None:
-    """Writes report.html beside report.json."""
-    (folder / PAGE_FILE).write_text(html(report), encoding="utf-8")
+    """Writes report.html beside report.json. A page that cannot be drawn says so: hours of a build are not lost to a picture."""
+    try:
+        text = html(report)
+    except Exception:  # whatever a picture stumbles over; the log gets the story
+        traceback.print_exc()
+        text = _NOT_DRAWN
+    (folder / PAGE_FILE).write_text(text, encoding="utf-8")
 
 
 @cache

@@ -193,3 +193,12 @@ def test_any_figures_that_a_report_can_hold_give_a_page(report: Report) -> None:
 def test_report_read_back_gives_the_same_page(tmp_path: Path) -> None:
     write_report(tmp_path, rich_report())
     assert html(read_report((tmp_path / "report.json").read_bytes())) == html(rich_report())
+
+
+def test_page_that_cannot_be_drawn_says_so_and_loses_no_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumbling(report: Report) -> str:
+        raise ZeroDivisionError(report.model)
+
+    monkeypatch.setattr("argosy_controller.pipeline.report_page.html", stumbling)
+    write_page(tmp_path, rich_report())
+    assert "could not be drawn" in (tmp_path / PAGE_FILE).read_text()
