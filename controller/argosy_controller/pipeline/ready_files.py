@@ -21,7 +21,7 @@ from argosy_controller.pipeline.report import Report, write_report
 from argosy_controller.pipeline.report_page import write_page
 from argosy_controller.pipeline.reproducing import import_command
 from argosy_controller.pipeline.spelling import first_line
-from argosy_controller.pipeline.variants import measured, row, timed, write_variant
+from argosy_controller.pipeline.variants import Measured, measured, row, timed, write_variant
 
 _MAX_COMPANIONS = 32
 
@@ -100,7 +100,7 @@ def _measure_and_write(
         (found,) = timed([measured(f"{model_format}-{precision}", precision, model_format, file, engine, requests, None, notes)])
     except Exception as error:  # runtimes raise what they like
         raise InvalidInput(f"the model does not run on these inputs: {first_line(error)}") from error
-    found = replace(found, layers=stored_layers(model_format, file))
+    found = _with_layers(found)
     lineage = _lineage(request, how)
     card = write_variant(Path(request.out), request.model, found, companions, lineage)
     summary = f"imported {Path(request.file).name}"
@@ -109,6 +109,13 @@ def _measure_and_write(
     write_report(Path(request.out), report)
     write_page(Path(request.out), report)
     tell("measure", 1, 1)
+
+
+def _with_layers(found: Measured) -> Measured:
+    try:
+        return replace(found, layers=stored_layers(found.format, found.file))
+    except Exception as error:  # weights can be kept in ways that nothing here reads; the file is served all the same
+        return replace(found, notes=[*found.notes, f"its layers cannot be told apart here: {first_line(error)}"])
 
 
 def _lineage(request: ImportRequest, how: str) -> dict[str, str]:

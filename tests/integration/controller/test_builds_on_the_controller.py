@@ -26,7 +26,7 @@ def test_build_on_the_controller_is_registered(controller: ControllerProcess, bu
     assert {"stage", "done", "total", "left_s", "created_by", "started", "ended"} <= set(found)
     shown = controller.run("models", "show", "tiny", "--json").document
     assert [one["name"] for one in shown["versions"][0]["variants"]] == ["onnx-fp32"]
-    assert "waiting for its turn" in built.err or "data" in built.err
+    assert "export onnx-fp32" in built.err or "measure onnx-fp32" in built.err  # a quick stage may pass between two looks
 
 
 def test_child_sees_no_secret_and_lives_in_a_folder_of_its_own(controller: ControllerProcess, built: Ended) -> None:

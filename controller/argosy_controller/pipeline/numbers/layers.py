@@ -22,6 +22,7 @@ from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.numbers.sizes import macs, parameters
 from argosy_controller.pipeline.numbers.stored_weights import StoredWeight, stored_layer, stored_weights
 from argosy_controller.pipeline.report import Layer
+from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.task import Array, Split, Task, blaming
 from argosy_controller.pipeline.training import forward
 from argosy_controller.pipeline.variants import Measured
@@ -59,8 +60,13 @@ def with_layers(variant: Measured, original: nn.Module, source: Source) -> Measu
     """
     if variant.accuracy is None:
         return variant
-    rows = _rows(stored_weights(variant.format, variant.file), source)
-    return replace(variant, layers=[one.layer for one in _attributed(rows, original, source)])
+    try:
+        rows = _attributed(_rows(stored_weights(variant.format, variant.file), source), original, source)
+    except ArgosyError:
+        raise
+    except Exception as error:  # weights can be kept in ways that nothing here reads; the variant's other figures hold
+        return replace(variant, notes=[*variant.notes, f"its layers cannot be told apart here: {first_line(error)}"])
+    return replace(variant, layers=[one.layer for one in rows])
 
 
 def _rows(stored: list[StoredWeight], source: Source) -> list[_Row]:

@@ -98,6 +98,10 @@ def stored_layer(weight: StoredWeight) -> Layer:
     )
 
 
+#: The first in which onnx's reference evaluator knows DequantizeLinear.
+_LEAST_OPSET = 19
+
+
 class _Graph:
     """An ONNX graph as needed here: what is stored, and what makes what."""
 
@@ -137,9 +141,17 @@ class _Graph:
         tensors = [one for one in self.model.graph.initializer if one.name in self._needed(names)]
         outputs = [onnx.ValueInfoProto(name=name) for name in names]
         graph = onnx.helper.make_graph(nodes, "weights", [], outputs, tensors)
-        part = onnx.helper.make_model(graph, opset_imports=self.model.opset_import, functions=self.model.functions)
+        part = onnx.helper.make_model(graph, opset_imports=self._opsets(), functions=self.model.functions)
         part.ir_version = self.model.ir_version
         return dict(zip(names, ReferenceEvaluator(part).run(None, {}), strict=True))
+
+    def _opsets(self) -> list[onnx.OperatorSetIdProto]:
+        """The file's own, but at least what the evaluator knows: operators on plain weights mean the same from one to the next."""
+        import onnx
+
+        found = {one.domain: one.version for one in self.model.opset_import}
+        found[""] = max(found.get("", 0), _LEAST_OPSET)
+        return [onnx.helper.make_opsetid(domain, version) for domain, version in found.items()]
 
     def _needed(self, names: list[str]) -> set[str]:
         needed: set[str] = set()
