@@ -155,9 +155,7 @@ def _construct(settings: Settings, folder: Folder, bound: Bound, stack: ExitStac
         link.wake()
 
     ingest = Ingest(database, link.inbox, writer, clock=clock, acknowledge=link.acknowledge, on_taken=taken)
-    limits = msgspec.structs.replace(CONTROLLER_BUILD_LIMITS, memory_bytes=settings.build_memory_bytes, wall_s=settings.build_wall_s)
-    rules = BuildRules(settings.builds_at_once, settings.builds_kept, limits)
-    builds = BuildRunner(database, store, repository, Places(folder.builds), rules, clock, time.monotonic)
+    builds = BuildRunner(database, store, repository, Places(folder.builds), _build_rules(settings), clock, time.monotonic)
     for part in (link, ingest, reconciler, builds):
         part.start()
         stack.callback(part.stop)
@@ -179,6 +177,11 @@ def _construct(settings: Settings, folder: Folder, bound: Bound, stack: ExitStac
         monotonic=time.monotonic,
     )
     return parts, Tls(server.certificate, server.key)
+
+
+def _build_rules(settings: Settings) -> BuildRules:
+    limits = msgspec.structs.replace(CONTROLLER_BUILD_LIMITS, memory_bytes=settings.build_memory_bytes, wall_s=settings.build_wall_s)
+    return BuildRules(settings.builds_at_once, settings.builds_kept, limits)
 
 
 def open_repository(folder: Folder, now: float) -> TufRepository:

@@ -9,7 +9,7 @@ from pathlib import Path
 _PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE")
 
 
-def child_environment(environment: Mapping[str, str], work: Path) -> dict[str, str]:
-    """Variables for a child that lives in the folder `work`: its home, its temporary files and its caches are there."""
+def child_environment(environment: Mapping[str, str], home: Path) -> dict[str, str]:
+    """Variables for a child that lives in the folder `home`: its home, its temporary files and its caches are there."""
     passed = {name: environment[name] for name in _PASSED if name in environment}
-    return {**passed, "HOME": str(work), "TMPDIR": str(work), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**passed, "HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"}

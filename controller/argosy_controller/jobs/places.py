@@ -1,7 +1,7 @@
 """Where the files of builds lie, below DATA/builds.
 
 NUMBER/in/task/NAME/...  the uploaded task      NUMBER/in/recipe/FILE  its recipe, when it is not in the task's folder
-NUMBER/work/             working directory and home of the child       NUMBER/log.txt  what it printed
+NUMBER/home/             working directory and home of the child       NUMBER/log.txt  what it printed
 NUMBER/out/              report.json, report.html, variants; there only when complete
 cache/                   results by content, of all builds
 """
@@ -29,9 +29,9 @@ class Place:
         return self.root / "in"
 
     @property
-    def work(self) -> Path:
+    def home(self) -> Path:
         """Where the child lives."""
-        return self.root / "work"
+        return self.root / "home"
 
     @property
     def out(self) -> Path:
@@ -69,11 +69,11 @@ class Place:
         for one in self.root.iterdir():
             if one not in (self.inputs, self.log) and not (one == self.out and self.complete):
                 _remove(one)
-        self.work.mkdir(mode=0o700)
+        self.home.mkdir(mode=0o700)
 
     def end(self, keep_variants: bool) -> None:
         """Removes what nobody needs after the end: inputs and working files, and variants that were registered."""
-        for one in (self.inputs, self.work, *self.root.glob(".out-*"), *(() if keep_variants else (self.variants,))):
+        for one in (self.inputs, self.home, *self.root.glob(".out-*"), *(() if keep_variants else (self.variants,))):
             _remove(one)
 
 

@@ -171,7 +171,7 @@ class BuildRunner:
         self._register(number, place.out, row.created_by)
 
     def _build(self, row: BuildRow, place: Place) -> None:
-        around = Surroundings(child_environment(os.environ, place.work), place.work, place.log, stop=self._stops[row.id or 0])
+        around = Surroundings(child_environment(os.environ, place.home), place.home, place.log, stop=self._stops[row.id or 0])
         run_build(
             task_folder(place, row.task),
             recipe_file(place, row.task, row.recipe),

@@ -31,7 +31,7 @@ def test_build_on_the_controller_is_registered(controller: ControllerProcess, bu
 
 def test_child_sees_no_secret_and_lives_in_a_folder_of_its_own(controller: ControllerProcess, built: Ended) -> None:
     log = controller.run("builds", "log", str(built.document["build"]))
-    assert "secrets: [] work" in log.out
+    assert "secrets: [] home" in log.out
 
 
 def test_lists_are_for_people_and_scripts(controller: ControllerProcess, built: Ended) -> None:

@@ -44,7 +44,7 @@ def test_build_that_is_done_is_a_version_and_its_report_stays(site: Any) -> None
     row = site.wait(number, "succeeded")
     place = site.runner.places.of(number)
     assert (row.model, row.version) == ("tiny", 1) and versions(site) == [("tiny", 1)]
-    assert place.report.is_file() and not place.inputs.exists() and not place.variants.exists() and not place.work.exists()
+    assert place.report.is_file() and not place.inputs.exists() and not place.variants.exists() and not place.home.exists()
     with site.runner.database.read() as session:
         assert [row.subject for row in session.exec(select(AuditRow))] == ["tiny@1"]
 
@@ -53,7 +53,7 @@ def test_child_lives_in_a_folder_of_its_own_without_secrets(site: Any, monkeypat
     monkeypatch.setenv("ARGOSY_TOKEN", "secret")
     site.wait(site.queue(cached=False, seed=7, settings={"a": "b"}), "succeeded")
     asked = site.child.asked[0]
-    assert "ARGOSY_TOKEN" not in asked["around"].environment and asked["around"].folder == site.runner.places.of(1).work
+    assert "ARGOSY_TOKEN" not in asked["around"].environment and asked["around"].folder == site.runner.places.of(1).home
     assert (asked["seed"], asked["settings"], asked["cache"]) == (7, {"a": "b"}, None)
 
 
