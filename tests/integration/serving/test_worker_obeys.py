@@ -6,6 +6,7 @@ import http.client
 import json
 import signal
 import threading
+import time
 
 import pytest
 
@@ -99,8 +100,10 @@ def test_no_request_fails_while_versions_swap(start_worker, constants):
     client = threading.Thread(target=load)
     client.start()
     try:
-        for round_ in range(20):
-            worker.serve("digits", *constants[1 + (round_ + 1) % 2])
+        rounds, deadline = 0, time.monotonic() + 60
+        while (rounds < 20 or seen[0] <= 20) and time.monotonic() < deadline:
+            rounds += 1
+            worker.serve("digits", *constants[1 + rounds % 2])
     finally:
         stop.set()
         client.join()
