@@ -21,6 +21,7 @@ from argosy.errors import ArgosyError, InvalidInput
 from argosy_controller.pipeline.caching import kept_models
 from argosy_controller.pipeline.caching.remembering import Memory
 from argosy_controller.pipeline.lineage import chosen
+from argosy_controller.pipeline.methods.surgery import example
 from argosy_controller.pipeline.numbers.sizes import macs, not_zero, parameters
 from argosy_controller.pipeline.options import Config
 from argosy_controller.pipeline.passes import PASSES
@@ -111,7 +112,7 @@ def _made(link: _Link, before: nn.Module, data: Data, seed: int, tell: Tell, mem
     model = link.make()
     seconds = round(time.monotonic() - start, 2)
     if known:
-        kept_models.keep(known, link.key, before, model, _examples(data, 4), seconds)
+        kept_models.keep(known, link.key, before, model, example(data.train, 4), seconds)
     return model, seconds
 
 
@@ -174,10 +175,6 @@ def _step(name: str, config: Config, model: nn.Module, data: Data, seconds: floa
         options=chosen(config),
         parameters=parameters(model),
         not_zero=not_zero(model),
-        macs=macs(model, _examples(data, 1))[""] or None,  # nothing is counted inside an ONNX graph
+        macs=macs(model, example(data.train, 1))[""] or None,  # nothing is counted inside an ONNX graph
         seconds=seconds,
     )
-
-
-def _examples(data: Data, count: int) -> tuple[torch.Tensor, ...]:
-    return tuple(torch.from_numpy(one[:count].copy()) for one in data.train.inputs.values())

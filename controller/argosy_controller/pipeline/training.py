@@ -63,7 +63,7 @@ def fit(
     """
     torch.manual_seed(seed)
     student = copy.deepcopy(model).train()
-    inputs = [torch.from_numpy(np.ascontiguousarray(array)) for array in split.inputs.values()]
+    inputs = tensors(split)
     targets = torch.from_numpy(np.ascontiguousarray(split.targets))
     size = training.batch_size or task.batch_size
     steps = max(1, training.epochs * len(_batches(torch.arange(len(split)), size)))
@@ -93,6 +93,11 @@ def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:
     """Parts of the given size; a last one of a single example, of which batch norm can learn nothing, joins the one before."""
     parts = list(order.split(size))  # type: ignore[no-untyped-call]
     return parts if len(parts) < 2 or len(parts[-1]) > 1 else [*parts[:-2], torch.cat(parts[-2:])]
+
+
+def tensors(split: Split) -> tuple[torch.Tensor, ...]:
+    """A split's inputs, each (examples, ...), in the order of their names."""
+    return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in split.inputs.values())
 
 
 def forward(model: nn.Module, inputs: list[torch.Tensor] | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

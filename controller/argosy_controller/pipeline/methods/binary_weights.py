@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from math import prod, sqrt
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
 from argosy_controller.pipeline.methods.weight_layers import WeightLayer, batch_norms, plain_weight, weight_layers
 from argosy_controller.pipeline.task import Split
-from argosy_controller.pipeline.training import forward
+from argosy_controller.pipeline.training import forward, tensors
 
 #: Batches that batch norm's statistics are taken from: their mean is exact enough long before the data end.
 _BATCHES = 100
@@ -109,7 +108,7 @@ def renew_statistics(model: nn.Module, split: Split, batch: int) -> None:
     for start in range(0, min(len(split), _BATCHES * batch), batch):
         part = split.take(slice(start, start + batch))
         if len(part) > 1:
-            forward(model, [torch.from_numpy(np.ascontiguousarray(one)) for one in part.inputs.values()])
+            forward(model, tensors(part))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()

@@ -12,7 +12,7 @@ from torch import nn
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.task import Split, blaming
-from argosy_controller.pipeline.training import Loss
+from argosy_controller.pipeline.training import Loss, tensors
 
 
 def sample(split: Split, count: int, seed: int) -> Split:
@@ -36,7 +36,7 @@ def gradients(model: nn.Module, loss: Loss, ctx: Context, examples: int, *, trai
     seen = sample(ctx.data.train, examples, ctx.seed)
     for start in range(0, len(seen), ctx.task.batch_size):
         part = seen.take(slice(start, start + ctx.task.batch_size))
-        inputs = tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in part.inputs.values())
+        inputs = tensors(part)
         twin.zero_grad(set_to_none=True)
         with blaming(f"the loss of task {ctx.task.name!r} failed"):
             loss(twin, inputs, torch.from_numpy(np.ascontiguousarray(part.targets))).backward()  # type: ignore[no-untyped-call]

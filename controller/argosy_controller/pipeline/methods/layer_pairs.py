@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import fx, nn
 from torch.nn import functional
@@ -13,7 +12,7 @@ from torch.nn import functional
 from argosy_controller.pipeline.methods.tracing import PASSING, PASSING_MODULES, CallGraph, calls, traced
 from argosy_controller.pipeline.methods.weight_layers import BatchNorm, WeightLayer, weight_layers
 from argosy_controller.pipeline.task import Split
-from argosy_controller.pipeline.training import forward
+from argosy_controller.pipeline.training import forward, tensors
 
 _PLACES = ((2,), (2, 3), (-2, -1), (-1, -2), (2, 3, 4))
 _HOMOGENEOUS = (functional.relu, torch.relu, "relu", functional.leaky_relu, functional.avg_pool1d, functional.avg_pool2d)
@@ -117,7 +116,7 @@ def equalise(pairs: list[Pair]) -> bool:
 @torch.no_grad()
 def same_answers(one: nn.Module, two: nn.Module, examples: Split) -> bool:
     """Whether two models answer alike, but for the rounding of single precision."""
-    inputs = [torch.from_numpy(np.ascontiguousarray(array)) for array in examples.inputs.values()]
+    inputs = tensors(examples)
     answers = zip(forward(one, inputs), forward(two, inputs), strict=True)
     return all(torch.allclose(first, second, rtol=0, atol=_ROUNDING * max(1.0, float(first.abs().max()))) for first, second in answers)
 

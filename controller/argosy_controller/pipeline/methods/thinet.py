@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from argosy_controller.pipeline.methods.channel_ties import Member
 from argosy_controller.pipeline.task import Split
-from argosy_controller.pipeline.training import forward
+from argosy_controller.pipeline.training import forward, tensors
 
 _PER_EXAMPLE = 10
 _RIDGE = 1e-6
@@ -51,7 +50,7 @@ def _inputs(model: nn.Module, members: Sequence[Member], split: Split) -> dict[s
 
     hooks = [one.layer.register_forward_pre_hook(keep(one.name)) for one in members]
     try:
-        forward(model, [torch.from_numpy(np.ascontiguousarray(array)) for array in split.inputs.values()])
+        forward(model, tensors(split))
     finally:
         for hook in hooks:
             hook.remove()

@@ -24,7 +24,7 @@ from argosy_controller.pipeline.numbers.stored_weights import StoredWeight, stor
 from argosy_controller.pipeline.report import Layer
 from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.task import Array, Split, Task, blaming
-from argosy_controller.pipeline.training import forward
+from argosy_controller.pipeline.training import forward, tensors
 from argosy_controller.pipeline.variants import Measured
 
 _MOST_LAYERS = 64
@@ -161,7 +161,7 @@ class _Bench:
         self._model = copy.deepcopy(base).eval()
         self._kernels = _kernels(self._model)
         self._task = task
-        self._inputs = [torch.from_numpy(np.ascontiguousarray(one)) for one in split.inputs.values()]
+        self._inputs = tensors(split)
         self._targets = split.targets
         self._norms = any(isinstance(one, nn.modules.batchnorm._BatchNorm) for one in base.modules())
         self._answers = self._run()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from argosy_controller.pipeline.report import Report, SearchReport, Trial
 from argosy_controller.pipeline.report_page import words
-from argosy_controller.pipeline.report_page.drawing import Scale, Tick, drawable, even_scale, log_scale
+from argosy_controller.pipeline.report_page.drawing import Scale, Segment, Tick, drawable, even_scale, log_scale
 from argosy_controller.pipeline.report_page.words import NONE, Metric, short
 
 _MOST = 300
@@ -22,16 +22,6 @@ class Mark:
     y: float
     state: str
     title: str
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A piece of the line of the best so far."""
-
-    x1: float
-    y1: float
-    x2: float
-    y2: float
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,16 @@ class Tick:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """A straight piece of a line."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+@dataclass(frozen=True)
 class Scale:
     """From values in [low, high] to coordinates in [start, end]; logarithmic where ratios count."""
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from argosy.protocol.card import Accuracy
 from argosy_controller.pipeline.report import Report, Trial, VariantReport
-from argosy_controller.pipeline.report_page.drawing import Label, Scale, Tick, digits_of, drawable, even_scale, labels, log_scale
+from argosy_controller.pipeline.report_page.drawing import Label, Scale, Segment, Tick, digits_of, drawable, even_scale, labels, log_scale
 from argosy_controller.pipeline.report_page.standing import Picks, letter, missed, p50
 from argosy_controller.pipeline.report_page.words import Metric, latency, round_text, short
 from argosy_controller.views.format import as_bytes
@@ -40,16 +40,6 @@ class Dot:
     x: float
     y: float
     title: str
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A straight line of the front."""
-
-    x1: float
-    y1: float
-    x2: float
-    y2: float
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from torch.nn import functional
 from argosy_controller.pipeline.options import TrainingConfig
 from argosy_controller.pipeline.search.optimisers import Tensors, first_moments, updated
 from argosy_controller.pipeline.task import Split, Task
-from argosy_controller.pipeline.training import focal_loss, forward
+from argosy_controller.pipeline.training import focal_loss, forward, tensors
 
 Batch = tuple[tuple[torch.Tensor, ...], torch.Tensor]
 #: Values of the hyperparameters by name: learning_rate, weight_decay, focal_gamma; each a scalar tensor.
@@ -172,7 +172,7 @@ def _training_slopes(
 ) -> Tensors:
     """The gradient of the training loss by the weights, weight decay included, as a function that can be differentiated."""
     part = train.take(slice(0, _MOST_EXAMPLES))
-    outputs = _called(student, {**weights, **buffers}, _tensors(part))
+    outputs = _called(student, {**weights, **buffers}, tensors(part))
     loss = _objective(task, training)(outputs, torch.from_numpy(part.targets), hyper)
     found = torch.autograd.grad(loss, list(weights.values()), create_graph=True, allow_unused=True, materialize_grads=True)
     decay = hyper.get("weight_decay", torch.tensor(training.weight_decay, dtype=torch.float64))
@@ -219,7 +219,7 @@ def _objective(task: Task, training: TrainingConfig) -> Callable[[tuple[torch.Te
 
 def _batches(task: Task, split: Split, training: TrainingConfig, seed: int) -> Iterator[Batch]:
     """The batches that `training.fit` takes, in its order."""
-    inputs, targets = _tensors(split), torch.from_numpy(np.ascontiguousarray(split.targets))
+    inputs, targets = tensors(split), torch.from_numpy(np.ascontiguousarray(split.targets))
     torch.manual_seed(seed)
     random = torch.Generator().manual_seed(seed)
     for _ in range(training.epochs):
@@ -231,22 +231,18 @@ def _batches(task: Task, split: Split, training: TrainingConfig, seed: int) -> I
 def _validation(model: nn.Module, weights: Tensors, buffers: Tensors, task: Task, split: Split) -> tuple[float, Tensors, Tensors]:
     """The task's own loss on the validation data, and its gradients by the weights and by the buffers."""
     model.eval()
-    tensors = {**weights, **buffers}
-    leaves = {name: one.detach().requires_grad_(one.is_floating_point()) for name, one in tensors.items()}
+    state = {**weights, **buffers}
+    leaves = {name: one.detach().requires_grad_(one.is_floating_point()) for name, one in state.items()}
     part = split.take(slice(0, _MOST_EXAMPLES))
-    loss = task.loss(_called(model, leaves, _tensors(part)), torch.from_numpy(part.targets))
+    loss = task.loss(_called(model, leaves, tensors(part)), torch.from_numpy(part.targets))
     wanted = {name: one for name, one in leaves.items() if one.requires_grad}
     found = torch.autograd.grad(loss, list(wanted.values()), allow_unused=True, materialize_grads=True)
     slopes = dict(zip(wanted, found, strict=True))
     return float(loss.detach()), {name: slopes[name] for name in weights}, {name: slopes[name] for name in buffers if name in slopes}
 
 
-def _called(model: nn.Module, tensors: Tensors, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    return forward(lambda *given: functional_call(model, tensors, given), inputs)  # type: ignore[arg-type]
-
-
-def _tensors(split: Split) -> tuple[torch.Tensor, ...]:
-    return tuple(torch.from_numpy(np.ascontiguousarray(one)) for one in split.inputs.values())
+def _called(model: nn.Module, state: Tensors, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return forward(lambda *given: functional_call(model, state, given), inputs)  # type: ignore[arg-type]
 
 
 def _zeros(state: Any) -> Any:
@@ -257,9 +253,9 @@ def _detached(state: Any) -> Any:
     return torch.utils._pytree.tree_map(lambda one: one.detach(), state)
 
 
-def _masked(tensors: Tensors, masks: Mapping[str, torch.Tensor]) -> Tensors:
+def _masked(state: Tensors, masks: Mapping[str, torch.Tensor]) -> Tensors:
     """Weights that pruning cut do not move."""
-    return {name: one * masks[name] if name in masks else one for name, one in tensors.items()}
+    return {name: one * masks[name] if name in masks else one for name, one in state.items()}
 
 
 def _dot(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> float:

@@ -14,6 +14,7 @@ from torch.export import ExportedProgram
 
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.files.formats import prepared_onnx
+from argosy_controller.pipeline.methods.surgery import example
 from argosy_controller.pipeline.sources.checkpoints import read_safetensors, read_trusted_pickle, with_weights
 from argosy_controller.pipeline.sources.exported import read_exported
 from argosy_controller.pipeline.sources.graphs import OnnxGraph
@@ -85,7 +86,7 @@ def _onnx(path: Path, name: str, task: Task, data: Data) -> OnnxGraph:
 def _converted(given: nn.Module | ExportedProgram, dynamo: bool, path: Path, task: Task, data: Data) -> OnnxGraph:
     """A graph of torch's as an ONNX graph. Only torch's older exporter (`dynamo=False`) takes TorchScript."""
     names = list(data.train.inputs)
-    example = tuple(torch.from_numpy(one[:2].copy()) for one in data.train.inputs.values())
+    inputs = example(data.train, 2)
     free: dict[str, Any] = {} if dynamo else {"dynamic_axes": {name: {0: "batch"} for name in (*names, *task.outputs)}}
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -93,7 +94,7 @@ def _converted(given: nn.Module | ExportedProgram, dynamo: bool, path: Path, tas
         try:
             torch.onnx.export(
                 given,
-                example,
+                inputs,
                 file,
                 dynamo=dynamo,
                 opset_version=_OPSET[dynamo],
