@@ -29,10 +29,17 @@ from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.processes.messages import Tell
 from argosy_controller.pipeline.recipes import recipe as recipes
 from argosy_controller.pipeline.report import Step
-from argosy_controller.pipeline.sources.graphs import OnnxGraph
+from argosy_controller.pipeline.sources.graphs import kind_of
 from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.task import Data, Task, blaming, task_model
 from argosy_controller.pipeline.training import fit
+
+_KINDS = {"network": "layers of torch", "graph": "a whole ONNX graph", "estimator": "a fitted estimator of scikit-learn"}
+_INSTEAD = {
+    "network": "`controller recipes` says what each pass takes",
+    "graph": "use variants that quantise it, or write model() in the task and give weights that fit it",
+    "estimator": "`controller recipes` says what each pass takes",
+}
 
 
 @dataclass(frozen=True)
@@ -148,11 +155,7 @@ def _teller(tell: Tell, stage: str) -> Callable[[int, int], None]:
 
 def _applied(step: recipes.Step, model: nn.Module, ctx: Context) -> nn.Module:
     ctx.on_step(0, 1)
-    if isinstance(model, OnnxGraph):
-        raise InvalidInput(
-            f"pass {step.use} needs a model with layers, and this one came as a graph: use variants that quantise it, "
-            "or write model() in the task and give weights that fit it"
-        )
+    _check_takes(step.use, model)
     try:
         result = PASSES[step.use].apply(model, step.config, ctx)
     except ArgosyError:
@@ -161,6 +164,13 @@ def _applied(step: recipes.Step, model: nn.Module, ctx: Context) -> nn.Module:
         raise InvalidInput(f"pass {step.use} does not apply to this model: {type(error).__name__}: {first_line(error)}") from error
     _check_finite(result, f"the model after pass {step.use}")
     return result
+
+
+def _check_takes(use: str, model: nn.Module) -> None:
+    takes, kind = PASSES[use].takes, kind_of(model)
+    if kind not in takes:
+        wanted = " or ".join(_KINDS[one] for one in sorted(takes))
+        raise InvalidInput(f"pass {use} changes {wanted}, and this model is {_KINDS[kind]}: {_INSTEAD[kind]}")
 
 
 def _check_finite(model: nn.Module, what: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from argosy.errors import InvalidInput
-from argosy.protocol.card import Accuracy, Probes, Timing
+from argosy.protocol.card import Accuracy, Needs, Parity, Probes, Timing
 from argosy_controller.pipeline.numbers.goals import Judgement
 
 REPORT_FILE = "report.json"
@@ -89,6 +89,8 @@ class VariantReport(msgspec.Struct, frozen=True, kw_only=True):
     probes: Probes | None = None
     layers: list[Layer] = []
     confusion: Confusion | None = None
+    parity: Parity | None = None
+    needs: Needs = Needs()
     notes: list[str] = []
 
 

@@ -19,8 +19,9 @@ from argosy.protocol.codec import Message
 #: File name endings by format. A Core ML package is a folder; its artifact is a zip of it with fixed times.
 MODEL_FILES = {"onnx": "model.onnx", "tflite": "model.tflite", "coreml": "model.mlpackage.zip"}
 #: In what numbers a variant's weights and activations are kept: `int8` both, `int8-dynamic` activations while it runs,
-#: `int16x8` activations 16 and weights 8 bits, `int4` weights, `packed` weights as indices or bits, unpacked when loaded.
-PRECISIONS = ("fp32", "fp16", "int16x8", "int8", "int8-dynamic", "int4", "packed")
+#: `int16x8` activations 16 and weights 8 bits, `int8-weights` and `int4` weights alone, `packed` weights as indices or bits,
+#: unpacked when loaded.
+PRECISIONS = ("fp32", "fp16", "int16x8", "int8", "int8-dynamic", "int8-weights", "int4", "packed")
 CARD_FILE = "card.json"
 PROBES_FILE = "probes.npz"
 MAX_CARD_BYTES = 1 << 20
@@ -80,6 +81,42 @@ class Probes(msgspec.Struct, frozen=True, kw_only=True):
     steps: int = 0
 
 
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
+    """How a file's answers differ from those of the model that it was made of, on the same real inputs.
+
+    Attributes:
+        source: what answered for the model: `torch`, `scikit-learn`, `onnxruntime`.
+        verified_by: what ran the file: runtimes as devices name them, or another way in words; empty: not verified here.
+        examples: inputs that both answered.
+        max_abs_diff: the largest difference of any number in any output; None when nothing ran the file.
+        agreement: share of the examples with the same label; None where the model names no classes.
+        reason: why it was not verified, or why the difference is as large as it is.
+    """
+
+    source: str
+    verified_by: list[str] = []
+    examples: int = 0
+    max_abs_diff: float | None = None
+    agreement: float | None = None
+    reason: str = ""
+
+
+class Needs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device must have to run a variant, beside a runtime for its format. Empty asks nothing.
+
+    Attributes:
+        runtimes: names of the only runtimes that run this file; empty: all that run the format.
+        opset: of the file's default operators (ONNX); 0 where the format has none.
+        operators: that the file uses: ONNX `Conv`, other domains `com.microsoft:QGemm`; TFLite `CONV_2D`; sorted.
+        memory_bytes: resident memory that loading and one answer took where the card was made; 0: not measured.
+    """
+
+    runtimes: list[str] = []
+    opset: int = 0
+    operators: list[str] = []
+    memory_bytes: int = 0
+
+
 class Card(Message, frozen=True, kw_only=True):
     """What is known about a variant before any device ran it.
 
@@ -89,6 +126,8 @@ class Card(Message, frozen=True, kw_only=True):
         model_file: the model; its digest names the artifact.
         companions: probes and whatever the model needs beside it.
         accuracy: None when no held-out data or no engine for the format was there.
+        parity: against the model that the file was made of; None for files that came ready.
+        needs: matched with a device's capabilities before the variant is offered.
         lineage: how it came to be: task, recipe, seed, package versions, data fingerprint; flat, for people.
     """
 
@@ -104,6 +143,8 @@ class Card(Message, frozen=True, kw_only=True):
     probes: Probes | None = None
     accuracy: Accuracy | None = None
     timings: list[Timing] = []
+    parity: Parity | None = None
+    needs: Needs = Needs()
     lineage: dict[str, str] = {}
 
     @property

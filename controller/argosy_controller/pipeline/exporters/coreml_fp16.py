@@ -31,7 +31,7 @@ class CoreMLFp16(Exporter[Config]):
         with warnings.catch_warnings():
             # A trace keeps the one way that the example took; what the model would do for other values is lost silently.
             warnings.filterwarnings("error", message="Converting a tensor to a Python boolean")
-            traced = torch.jit.trace(source.model, tuple(example.values()))  # type: ignore[no-untyped-call]
+            traced = torch.jit.trace(source.network, tuple(example.values()))  # type: ignore[no-untyped-call]
         model = coremltools.convert(
             traced,
             inputs=[coremltools.TensorType(name=name, shape=tuple(one.shape)) for name, one in example.items()],

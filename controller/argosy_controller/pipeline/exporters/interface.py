@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -56,6 +57,17 @@ class Source:
             exporter.export(self, path, options)
             self._made[key] = path
         return self._made[key]
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The model by torch's operators, for converters that start there; in evaluation mode.
+
+        Raises:
+            InvalidInput: it came otherwise, and an operator or option of it has no counterpart.
+        """
+        from argosy_controller.pipeline.sources.graphs import Foreign
+
+        return self.model.network().eval() if isinstance(self.model, Foreign) else self.model
 
     def note(self, path: Path, text: str) -> None:
         """Leaves a sentence for the report's row of the variant in `path`."""

@@ -26,10 +26,10 @@ class OnnxFp32(Exporter[Config]):
         import onnx
         import torch
 
-        from argosy_controller.pipeline.sources.graphs import OnnxGraph
+        from argosy_controller.pipeline.sources.graphs import Foreign
 
-        if isinstance(source.model, OnnxGraph):
-            path.write_bytes(source.model.content)
+        if isinstance(source.model, Foreign):
+            path.write_bytes(source.model.onnx())
             return
         example = source.example(2)
         program = torch.onnx.export(

@@ -25,7 +25,7 @@ class TFLiteFp32(Exporter[Config]):
 
         edge = litert_torch.convert(_named(source), sample_kwargs=source.example(1))
         edge.export(str(path))
-        _rename(path, [name for name, _ in source.model.named_modules() if name])
+        _rename(path, [name for name, _ in source.network.named_modules() if name])
 
 
 def _rename(path: Path, modules: Collection[str]) -> None:
@@ -72,7 +72,7 @@ def _named(source: Source) -> nn.Module:
 
         def __init__(self) -> None:
             super().__init__()
-            self.model = source.model
+            self.model = source.network
 
         def forward(self, **inputs: object) -> dict[str, object]:
             ordered = [inputs[name] for name in source.calibration.inputs]

@@ -43,7 +43,7 @@ class Layer:
 def export_mixed(source: Source, path: Path, config: MixedConfig, plan: Plan, ranges: Mapping[str, Range] | None = None) -> None:
     """Quantises what `TFLiteFp32` wrote; which layers stay float is found first, where the options ask for it."""
     plain = source.file(TFLiteFp32())
-    found = layers(plain, [name for name, _ in source.model.named_modules() if name])
+    found = layers(plain, [name for name, _ in source.network.named_modules() if name])
     with tempfile.TemporaryDirectory(dir=source.folder) as scratch:
         trial = Path(scratch) / "trial.tflite"
 

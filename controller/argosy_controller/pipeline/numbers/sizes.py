@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from argosy_controller.pipeline.sources.graphs import OnnxGraph
+from argosy_controller.pipeline.sources.graphs import Foreign
 from argosy_controller.pipeline.training import forward
 
 
@@ -23,7 +23,7 @@ def not_zero(model: nn.Module) -> int:
 
 
 def _weights(model: nn.Module) -> Iterable[torch.Tensor]:
-    return model.weights() if isinstance(model, OnnxGraph) else model.parameters()
+    return model.weights() if isinstance(model, Foreign) else model.parameters()
 
 
 def macs(model: nn.Module, example: tuple[torch.Tensor, ...]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from argosy_controller.pipeline.options import Config, TrainingConfig
 from argosy_controller.pipeline.task import Data, Task
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Config", "Context", "Pass", "TrainingConfig"]
 
 C = TypeVar("C", bound=Config)
+#: What a model is made of: torch's layers, one ONNX graph, or an estimator of scikit-learn.
+Kind = Literal["network", "graph", "estimator"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,14 @@ class Pass(ABC, Generic[C]):
         name: what recipes call it.
         paper: where the method is from.
         config: the class of its options.
+        takes: kinds of model (sources.graphs.kind_of) that it can change.
         reshapes: the result has other layers, or layers of other sizes, than the model given.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     config: ClassVar[type[Any]]
+    takes: ClassVar[frozenset[Kind]] = frozenset({"network"})
     reshapes: ClassVar[bool] = False
 
     @abstractmethod

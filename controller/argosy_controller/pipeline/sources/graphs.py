@@ -1,20 +1,58 @@
-"""Models without layers of their own: ONNX graphs. Passes cannot change them; exporters can."""
+"""Models that are not made of torch's layers: ONNX graphs here, fitted estimators of scikit-learn in pipeline/classical."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
 from torch import nn
 
 from argosy.errors import InvalidInput
+from argosy_controller.pipeline.passes.interface import Kind
 
 
-class OnnxGraph(nn.Module):
-    """An ONNX file run by onnxruntime, standing where a network of layers stands, so that one path serves both.
+class Foreign(nn.Module):
+    """A model that torch did not make, standing where a network of layers stands, so that one path serves all.
+
+    Attributes:
+        kind: of model, for passes.
+        runtime: what answers when it is called, as argosy.protocol.card.Parity names it.
+    """
+
+    kind: Kind
+    runtime: str
+
+    @abstractmethod
+    def weights(self) -> list[torch.Tensor]:
+        """Its numbers that are counted as parameters."""
+
+    @abstractmethod
+    def onnx(self) -> bytes:
+        """The model as an ONNX file, with the task's public names."""
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """The same computation by torch's operators, for converters that start there.
+
+        Raises:
+            InvalidInput: an operator or option has no counterpart; named, with where it stands.
+        """
+
+
+def kind_of(model: nn.Module) -> Kind:
+    """What a model is made of."""
+    return model.kind if isinstance(model, Foreign) else "network"
+
+
+class OnnxGraph(Foreign):
+    """An ONNX file, run by onnxruntime.
 
     Its bytes are the module's one buffer, so that two files are two models.
     """
+
+    kind: Kind = "graph"
+    runtime = "onnxruntime"
 
     def __init__(self, content: bytes, inputs: tuple[str, ...], outputs: tuple[str, ...], name: str) -> None:
         """Opens it, and checks that it has the task's public names, in the task's order.
@@ -32,17 +70,20 @@ class OnnxGraph(nn.Module):
         _check_names(name, "outputs", [one.name for one in self._session.get_outputs()], outputs)
         self._inputs, self._outputs = inputs, outputs
 
-    @property
-    def content(self) -> bytes:
+    def onnx(self) -> bytes:
         """The file: one, with no weights beside it."""
         return self.get_buffer("bytes").numpy().tobytes()
+
+    def network(self) -> nn.Module:
+        """Not yet: see the errors."""
+        raise InvalidInput(f"an ONNX file with outputs {', '.join(self._outputs)} takes ONNX variants only: write model() in the task")
 
     def weights(self) -> list[torch.Tensor]:
         """The file's floating-point weights."""
         import onnx
         from onnx import numpy_helper
 
-        tensors = (numpy_helper.to_array(one) for one in onnx.load_from_string(self.content).graph.initializer)
+        tensors = (numpy_helper.to_array(one) for one in onnx.load_from_string(self.onnx()).graph.initializer)
         return [torch.from_numpy(one.copy()) for one in tensors if one.dtype.kind == "f"]
 
     def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
