@@ -15,7 +15,7 @@ from argosy_controller.pipeline.caching.remembering import Memory, remembering, 
 from argosy_controller.pipeline.compressing import Compressed, compressed, untrained
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.lineage import fingerprint, machine, packages, sha256_file, spelled
-from argosy_controller.pipeline.measuring import before_passes, measured_variant
+from argosy_controller.pipeline.measuring import held_out, measured_variant
 from argosy_controller.pipeline.numbers.goals import Judgement, check_goals, judge, require
 from argosy_controller.pipeline.numbers.layers import with_layers
 from argosy_controller.pipeline.numbers.standard import Standard
@@ -63,11 +63,11 @@ def build(request: BuildRequest, tell: Tell) -> None:
     made = compressed(recipe.steps, task, data, request.seed, Path(request.recipe).parent, tell, memory, given)
     with tempfile.TemporaryDirectory() as scratch:
         source = Source(made.model, task.outputs, data.calibrating, data.judging, task, Path(scratch))
-        before = before_passes(made.original, task, data.test)
-        found = [measured_variant(one, source, task, data, before, tell) for one in recipe.variants]
+        held = held_out(made.original, made.model, task, data.test)
+        found = [measured_variant(one, source, task, held, tell) for one in recipe.variants]
         found = timed([with_layers(one, made.original, source) for one in found])
         lineage = _lineage(request, recipe, data, search)
-        _finish(request, recipe, model_name, found, lineage, made, Standard(task.judged_by, before.accuracy), search)
+        _finish(request, recipe, model_name, found, lineage, made, Standard(task.judged_by, held.before.accuracy), search)
     if memory:
         memory.cache.keep_folder(key, Path(request.out))
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from argosy.errors import ArgosyError, InvalidInput
-from argosy.protocol.card import TensorSpec
+from argosy.protocol.card import Parity, TensorSpec
 from argosy_controller.pipeline.exporters import EXPORTERS
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
 from argosy_controller.pipeline.exporters.refusals import refusal
@@ -19,9 +19,11 @@ from argosy_controller.pipeline.files.engines import Engine, open_model
 from argosy_controller.pipeline.files.probes import COUNT
 from argosy_controller.pipeline.numbers.comparison import Scored, confusion, drop
 from argosy_controller.pipeline.numbers.evaluation import judged, predict, requests
+from argosy_controller.pipeline.numbers.parity import EXAMPLES, off_by, parity
 from argosy_controller.pipeline.processes.messages import Tell
 from argosy_controller.pipeline.recipes.recipe import Variant
-from argosy_controller.pipeline.task import Array, Data, Split, Task, blaming
+from argosy_controller.pipeline.sources.graphs import runtime_of
+from argosy_controller.pipeline.task import Array, Split, Task, blaming
 from argosy_controller.pipeline.training import forward
 from argosy_controller.pipeline.variants import Measured, measured
 
@@ -31,21 +33,48 @@ _BATCH = 128
 _NOT_HERE = "not measured here: no engine on this machine runs the format {}; it was converted, not run"
 
 
+@dataclass(frozen=True)
+class Held:
+    """The held-out examples, and what models answered to them before any file was made.
+
+    Attributes:
+        before: of the trained model before the first pass: what every drop is against.
+        finished: of the model after the last pass, to the first examples: what every file must answer.
+    """
+
+    split: Split
+    before: Scored
+    finished: Mapping[str, Array]
+
+
+def held_out(original: nn.Module, finished: nn.Module, task: Task, split: Split) -> Held:
+    """Asks both models. Raises as `before_passes`."""
+    return Held(split, before_passes(original, task, split), answers(finished, task, split.take(slice(0, EXAMPLES))))
+
+
 def before_passes(model: nn.Module, task: Task, split: Split) -> Scored:
     """The trained model before any pass, judged in torch: what every variant is compared with.
 
     Raises:
         InvalidInput: the model does not run, returns other outputs than the task names, or the metric cannot be.
     """
+    return judged(task, answers(model, task, split), split.targets)
+
+
+def answers(model: nn.Module, task: Task, split: Split) -> dict[str, Array]:
+    """A model's outputs for a split, by public name.
+
+    Raises:
+        InvalidInput: it does not run, or returns other outputs than the task names.
+    """
     with blaming(f"the model of task {task.name!r} does not run on the test data"), torch.no_grad():
         parts = [forward(model, [torch.from_numpy(one) for one in request.values()]) for request in requests(split, _BATCH)]
     if len(parts[0]) != len(task.outputs):
         raise InvalidInput(f"the model of task {task.name!r} returns {len(parts[0])} outputs, and the task names {', '.join(task.outputs)}")
-    outputs = {name: torch.cat([part[i] for part in parts]).numpy() for i, name in enumerate(task.outputs)}
-    return judged(task, outputs, split.targets)
+    return {name: torch.cat([part[i] for part in parts]).numpy() for i, name in enumerate(task.outputs)}
 
 
-def measured_variant(variant: Variant, source: Source, task: Task, data: Data, before: Scored, tell: Tell) -> Measured:
+def measured_variant(variant: Variant, source: Source, task: Task, held: Held, tell: Tell) -> Measured:
     """Exports one variant and finds out all about it, but for how long it takes (`variants.timed`).
 
     Raises:
@@ -61,13 +90,20 @@ def measured_variant(variant: Variant, source: Source, task: Task, data: Data, b
         return _unmeasured(variant, exporter, file, source)
     tell(f"measure {variant.name}", 0, 1)
     _check_names(variant, engine, source)
-    probes = list(requests(data.test.take(slice(0, COUNT))))
+    outputs = predict(engine, held.split)
+    same = {name: outputs[name][: len(array)] for name, array in held.finished.items()}
     if exporter.precision in ("fp32", "packed"):
-        _check_numbers(variant, engine, source, probes)
-    after = judged(task, predict(engine, data.test), data.test.targets)
+        _check_numbers(variant, held.finished, same)
+    after = judged(task, outputs, held.split.targets)
+    probes = list(requests(held.split.take(slice(0, COUNT))))
     found = measured(variant.name, exporter.precision, exporter.format, file, engine, probes, after.accuracy, source.notes.get(file, []))
     tell(f"measure {variant.name}", 1, 1)
-    return replace(found, drop=drop(task.judged_by, before, after), confusion=confusion(task.labels, before, after))
+    return replace(
+        found,
+        drop=drop(task.judged_by, held.before, after),
+        confusion=confusion(task.labels, held.before, after),
+        parity=parity(runtime_of(source.model), held.finished, same, [engine.runtime], held.split.targets.dtype.kind in "biu"),
+    )
 
 
 def _exported(exporter: Exporter[Any], source: Source, variant: Variant) -> Path:
@@ -87,16 +123,10 @@ def _check_names(variant: Variant, engine: Engine, source: Source) -> None:
             raise ArgosyError(f"variant {variant.name} came out with {kind} {names} instead of {list(wanted)}: its converter renamed them")
 
 
-def _check_numbers(variant: Variant, engine: Engine, source: Source, probes: list[dict[str, Array]]) -> None:
+def _check_numbers(variant: Variant, wanted: Mapping[str, Array], got: Mapping[str, Array]) -> None:
     """In single precision nothing may be lost: a converter that computes something else is caught here."""
-    for request in probes:
-        with torch.no_grad():
-            wanted = forward(source.model, [torch.from_numpy(one) for one in request.values()])
-        got = engine.run(request)
-        for name, tensor in zip(source.outputs, wanted, strict=True):
-            off, size = np.abs(got[name] - tensor.numpy()).max(), max(1.0, float(tensor.abs().max()))
-            if not off <= _LARGEST_LOSS * size:
-                raise ArgosyError(f"variant {variant.name} does not compute what the model computes: output {name!r} is off by {off:.3g}")
+    if found := off_by(wanted, got, _LARGEST_LOSS):
+        raise ArgosyError(f"variant {variant.name} does not compute what the model computes: output {found[0]!r} is off by {found[1]:.3g}")
 
 
 def _unmeasured(variant: Variant, exporter: Exporter[Any], file: Path, source: Source) -> Measured:
@@ -110,6 +140,7 @@ def _unmeasured(variant: Variant, exporter: Exporter[Any], file: Path, source: S
         file=file,
         inputs=[_spec(name, one) for name, one in example.items()],
         outputs=[_spec(name, one) for name, one in zip(source.outputs, results, strict=True)],
+        parity=Parity(source=runtime_of(source.model), reason=_NOT_HERE.format(exporter.format)),
         notes=[_NOT_HERE.format(exporter.format), *source.notes.get(file, [])],
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE, Accuracy, Card, FileRef, Probes, TensorSpec, Timing
+from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE, Accuracy, Card, FileRef, Parity, Probes, TensorSpec, Timing
 from argosy.protocol.codec import to_json
 from argosy_controller.pipeline.files.engines import Engine, open_model
 from argosy_controller.pipeline.files.probes import Tensors, tolerance, write_probes
@@ -28,6 +28,7 @@ class Measured:
     Attributes:
         requests: the probes' inputs; answers: what the file gave for them, empty where no engine runs it.
         accuracy, drop, confusion: on the test data, through the file.
+        parity: with the model that the file was made of; None of a file that came ready.
         notes: what people must know, above all what was not measured and why.
     """
 
@@ -43,6 +44,7 @@ class Measured:
     accuracy: Accuracy | None = None
     drop: Drop | None = None
     confusion: Confusion | None = None
+    parity: Parity | None = None
     layers: list[Layer] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -138,6 +140,7 @@ def write_variant(bundle: Path, model: str, variant: Measured, companions: Seque
         probes=variant.probes,
         accuracy=variant.accuracy,
         timings=variant.timings,
+        parity=variant.parity,
         lineage=dict(lineage),
     )
     (folder / CARD_FILE).write_bytes(to_json(card))
@@ -161,6 +164,7 @@ def row(card: Card, found: Measured) -> VariantReport:
         drop=found.drop,
         timings=card.timings,
         probes=card.probes,
+        parity=card.parity,
         layers=found.layers,
         confusion=found.confusion,
         notes=found.notes,

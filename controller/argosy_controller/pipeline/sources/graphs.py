@@ -45,6 +45,11 @@ def kind_of(model: nn.Module) -> Kind:
     return model.kind if isinstance(model, Foreign) else "network"
 
 
+def runtime_of(model: nn.Module) -> str:
+    """What answers when a model is called."""
+    return model.runtime if isinstance(model, Foreign) else "torch"
+
+
 class OnnxGraph(Foreign):
     """An ONNX file, run by onnxruntime.
 
