@@ -177,8 +177,11 @@ class Task(ABC):
     def data(self, seed: int) -> Data:
         """Training and held-out examples; the same for the same seed."""
 
-    def model(self, seed: int) -> torch.nn.Module:
-        """The untrained model, or a ready one with `epochs = 0`. torch's generator is seeded before the call.
+    def model(self, seed: int) -> Any:
+        """The untrained model, or a ready one with `epochs = 0`: a torch.nn.Module. torch's generator is seeded before the call.
+
+        Or an estimator of scikit-learn (pipeline/classical), maybe behind scalers: it is fitted on the training data, and stays
+        as it is where it was fitted before.
 
         A task without it describes data and metric for a model that comes as a file (`--from FILE`).
         """
@@ -304,19 +307,25 @@ def _where(error: Exception) -> str:
 
 
 def task_model(task: Task, seed: int) -> torch.nn.Module:
-    """The task's model as it starts, seeded.
+    """The task's model as it starts, seeded; an estimator of scikit-learn as `classical.fitted.Fitted`.
 
     Raises:
-        InvalidInput: model() raised or returned something else.
+        InvalidInput: model() raised or returned something else, or an estimator that nothing here converts.
     """
     import torch
 
     torch.manual_seed(seed)
     with blaming(f"model() of task {task.name!r} failed"):
         model = task.model(seed)
-    if not isinstance(model, torch.nn.Module):
-        raise InvalidInput(f"model() of task {task.name!r} must return a torch.nn.Module, not {type(model).__name__}")
-    return model
+    if isinstance(model, torch.nn.Module):
+        return model
+    if hasattr(model, "get_params") and hasattr(model, "fit"):
+        from argosy_controller.pipeline.classical.fitted import INPUT, Fitted
+
+        return Fitted(model, INPUT, task.outputs)
+    raise InvalidInput(
+        f"model() of task {task.name!r} must return a torch.nn.Module or an estimator of scikit-learn, not {type(model).__name__}"
+    )
 
 
 def checked_data(task: Task, seed: int) -> Data:

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.options import TrainingConfig
+from argosy_controller.pipeline.sources.graphs import kind_of
 from argosy_controller.pipeline.task import Split, Task, blaming
 
 #: From the student, a batch's inputs and its targets to the number that training makes small.
@@ -52,6 +53,8 @@ def fit(
     Weights that are exactly 0 in a matrix or kernel stay 0, so fine-tuning keeps what pruning cut (Han et al. 2015,
     arXiv:1506.02626, section 3). The cosine is one half period (Loshchilov and Hutter 2017, arXiv:1608.03983, equation 5).
 
+    An estimator of scikit-learn fits itself, whatever `training` says, and stays as it is where it was fitted before.
+
     Args:
         training: 0 epochs return a copy.
         on_epoch: called with (finished, total) after each.
@@ -62,6 +65,8 @@ def fit(
         InvalidInput: the task's loss or model raised, or the loss is not finite.
     """
     torch.manual_seed(seed)
+    if kind_of(model) == "estimator":
+        return _fitted(model, split, seed)
     student = copy.deepcopy(model).train()
     inputs = tensors(split)
     targets = torch.from_numpy(np.ascontiguousarray(split.targets))
@@ -87,6 +92,13 @@ def fit(
         if (onlooker := _onlooker.get()) is not None:
             onlooker(student)
     return student.eval()
+
+
+def _fitted(model: nn.Module, split: Split, seed: int) -> nn.Module:
+    from argosy_controller.pipeline.classical.fitted import Fitted
+
+    assert isinstance(model, Fitted)
+    return model.fitted_on(split, seed)
 
 
 def _batches(order: torch.Tensor, size: int) -> list[torch.Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from argosy_controller.pipeline.caching.cache import Cache
+from argosy_controller.pipeline.sources.graphs import Foreign
 from argosy_controller.pipeline.training import forward
 
 _log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ def keep(cache: Cache, key: str, before: nn.Module, model: nn.Module, example: t
         example: inputs (batch, ...) on which the model and its copy must answer the same.
     """
     from safetensors.torch import save
+
+    if isinstance(before, Foreign) or isinstance(model, Foreign):
+        return  # tensors do not tell all of it, and what makes it takes no longer than reading it
 
     state = {name: tensor.detach().contiguous().clone() for name, tensor in model.state_dict().items() if isinstance(tensor, torch.Tensor)}
     try:
