@@ -229,9 +229,16 @@ def _variant(report: Report, metric: Metric, best: Picks, index: int, one: Varia
         size=as_bytes(one.bytes),
         smaller=f"{words.times(base / one.bytes)} smaller" if base > one.bytes > 0 else "",
         speeds=tuple(_speed(report, one, index) for index in range(min(len(one.timings), 10))),
-        notes=tuple(one.notes[:20]),
+        notes=_notes(one),
         sha256=one.sha256[:12],
     )
+
+
+def _notes(one: VariantReport) -> tuple[str, ...]:
+    """Whether it answers as its model does comes first."""
+    if one.parity is None:
+        return tuple(one.notes[:20])
+    return (words.parity(one.parity), *(note for note in one.notes[:20] if note != one.parity.reason))
 
 
 def _speed(report: Report, one: VariantReport, index: int) -> Speed:

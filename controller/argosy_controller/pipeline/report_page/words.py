@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.protocol.card import Accuracy
+from argosy.protocol.card import Accuracy, Parity
 from argosy_controller.pipeline.report import Drop, Report
 from argosy_controller.views.format import as_bytes, as_latency, in_percent
 
@@ -166,6 +166,16 @@ def target(name: str, value: float, metric: Metric) -> str:
         factor, unit = (100, " points" if "drop" in name else " %") if metric.percent else (1, "")
         return f"{factor * value:.6g}{unit}"
     return round_text(objective(name, value, metric))
+
+
+def parity(found: Parity) -> str:
+    """How a file's answers are beside its model's, in a line."""
+    if not found.verified_by:
+        return f"not verified here: {found.reason.removeprefix('not verified here: ').removeprefix('not measured here: ')}"
+    same = f"the same class for {share(found.agreement)}, " if found.agreement is not None else ""
+    off = f"largest difference {found.max_abs_diff:.2g}" if found.max_abs_diff is not None else "no numbers to compare"
+    ran = " and ".join(short(one, 40) for one in found.verified_by[:4])
+    return f"beside {short(found.source, 40)} on {count(found.examples)} inputs: {same}{off} ({ran}){'; ' + found.reason if found.reason else ''}"
 
 
 def round_text(text: str) -> str:

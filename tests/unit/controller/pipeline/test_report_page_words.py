@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy.protocol.card import Accuracy, Timing
+from argosy.protocol.card import Accuracy, Parity, Timing
 from argosy_controller.pipeline.numbers.goals import Judgement
 from argosy_controller.pipeline.report import Baseline, Confusion, Report, VariantReport
 from argosy_controller.pipeline.report_page.confusion import changes
@@ -233,3 +233,20 @@ def test_long_texts_are_cut_and_say_so() -> None:
 )
 def test_round_figures_lose_their_zeros(text: str, rounded: str) -> None:
     assert round_text(text) == rounded
+
+
+def test_a_file_that_answers_as_its_model_does_says_on_how_many_inputs() -> None:
+    found = Parity(source="torch", verified_by=["onnxruntime"], examples=256, max_abs_diff=4.77e-6, agreement=1.0)
+    one = msgspec.structs.replace(_variant("onnx-fp32", 100_000, 40.0), parity=found, notes=["int8 is slower here"])
+    (row,) = page_of(_report(one)).variants
+    assert row.notes == (
+        "beside torch on 256 inputs: the same class for 100 %, largest difference 4.8e-06 (onnxruntime)",
+        "int8 is slower here",
+    )
+
+
+def test_a_file_that_nothing_here_runs_says_so_once() -> None:
+    found = Parity(source="torch", reason="not measured here: no engine runs it")
+    one = msgspec.structs.replace(_variant("coreml-fp16", 50_000, None), parity=found, notes=["not measured here: no engine runs it"])
+    (row,) = page_of(_report(one)).variants
+    assert row.notes == ("not verified here: no engine runs it",)
