@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -89,10 +89,11 @@ def compressed(
     current = original
     for number, step in enumerate(steps, start=1):
         key = memory.after(key, step, seed + number) if memory else ""
-        ctx = Context(task, data, seed + number, _teller(tell, step.use), original, folder)
+        notes: list[str] = []
+        ctx = Context(task, data, seed + number, _teller(tell, step.use), original, folder, notes.append)
         link = _Link(key, step.use, PASSES[step.use].reshapes, partial(_applied, step, current, ctx))
         current, seconds = _made(link, current, data, seed + number, tell, memory)
-        told.append(_step(step.use, step.config, current, data, seconds))
+        told.append(_step(step.use, step.config, current, data, seconds, notes))
     _seed_all(seed)
     return Compressed(original, current, tuple(told))
 
@@ -179,7 +180,7 @@ def _check_finite(model: nn.Module, what: str) -> None:
             raise InvalidInput(f"{what} has values that are not finite (NaN or infinity) in {name!r}: load or train it again")
 
 
-def _step(name: str, config: Config, model: nn.Module, data: Data, seconds: float) -> Step:
+def _step(name: str, config: Config, model: nn.Module, data: Data, seconds: float, notes: Sequence[str] = ()) -> Step:
     return Step(
         step=name,
         options=chosen(config),
@@ -187,4 +188,5 @@ def _step(name: str, config: Config, model: nn.Module, data: Data, seconds: floa
         not_zero=not_zero(model),
         macs=macs(model, example(data.train, 1))[""] or None,  # nothing is counted inside an ONNX graph
         seconds=seconds,
+        notes=list(notes),
     )

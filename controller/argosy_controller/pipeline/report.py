@@ -109,7 +109,11 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """What the first training or a pass did: options that differ from the defaults, and the model's size after it."""
+    """What the first training or a pass did: options that differ from the defaults, and the model's size after it.
+
+    Attributes:
+        notes: what the pass decided by itself.
+    """
 
     step: str
     options: dict[str, Any]
@@ -117,6 +121,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     not_zero: int
     macs: int | None = None
     seconds: float = 0.0
+    notes: list[str] = []
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ class Context:
         on_step: called with (finished, total) by passes that take long.
         original: the trained model before the first pass, not to be changed; None outside a build.
         folder: files that a recipe names (a teacher) are found from here: the recipe's own folder.
+        note: takes a sentence for the report about what a pass decided by itself.
     """
 
     task: Task
@@ -44,6 +45,7 @@ class Context:
     on_step: Callable[[int, int], None]
     original: nn.Module | None = None
     folder: Path = Path()
+    note: Callable[[str], None] = lambda text: None
 
 
 class Pass(ABC, Generic[C]):

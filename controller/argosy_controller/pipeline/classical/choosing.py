@@ -1,0 +1,90 @@
+"""How passes choose by an accuracy goal: changed estimators judged on validation data, the boldest that holds taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from argosy.errors import InvalidInput
+from argosy_controller.pipeline.classical.fitted import Fitted
+from argosy_controller.pipeline.passes.interface import Context
+from argosy_controller.pipeline.task import Split
+from argosy_controller.pipeline.training import forward, tensors
+
+#: Drops are differences of figures: what is below is rounding.
+_NOTHING = 1e-12
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How good changed estimators are beside the model given, on data that no training saw.
+
+    Attributes:
+        before: the metric of the model given.
+    """
+
+    model: Fitted
+    ctx: Context
+    split: Split
+    before: float
+
+    @classmethod
+    def of(cls, model: Fitted, ctx: Context, use: str, instead: str) -> Judge:
+        """On the task's validation data.
+
+        Args:
+            use: name of the pass, `instead`: the option that needs no such data, for the message.
+
+        Raises:
+            InvalidInput: the task holds none back. Training data would not do: a full-grown tree knows them by heart.
+        """
+        if ctx.data.validation is None:
+            raise InvalidInput(
+                f"pass {use} chooses by validation data, and data() of task {ctx.task.name!r} holds none back: "
+                f"return Data(..., validation=Split(...)), or set {instead}"
+            )
+        return cls(model, ctx, ctx.data.validation, _figure(model, ctx, ctx.data.validation))
+
+    def drop(self, estimator: Any) -> float:
+        """How much worse an estimator is than the model given, in the metric's unit; negative when it is better."""
+        worse = self.before - _figure(self.model.replaced(estimator), self.ctx, self.split)
+        return worse if self.ctx.task.judged_by.higher_is_better else -worse
+
+    def holds(self, estimator: Any, drop_at_most: float) -> bool:
+        """Whether it is worse by no more than that."""
+        return self.drop(estimator) <= drop_at_most + _NOTHING
+
+
+def _figure(model: Fitted, ctx: Context, split: Split) -> float:
+    with torch.no_grad():
+        answers = forward(model, tensors(split))
+    outputs = {name: one.numpy() for name, one in zip(ctx.task.outputs, answers, strict=True)}
+    return ctx.task.judged_by.value(outputs, split.targets)
+
+
+def boldest(count: int, holds: Callable[[int], bool], on_step: Callable[[int, int], None]) -> int:
+    """The largest number from 0 to `count` that holds, by bisection: as if what holds for one held for all below. 0 is not asked.
+
+    Args:
+        on_step: called with (finished, total).
+    """
+    low, high = 0, count
+    total = count.bit_length()
+    done = 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+        done += 1
+        on_step(min(done, total), total)
+    on_step(total, total)
+    return low
+
+
+def wanted(model: Fitted, classes: int, targets: NDArray[Any]) -> NDArray[np.float64]:
+    """Targets as what the answers should be: (rows, classes) ones among zeros, or (rows, 1) values."""
+    return np.eye(classes)[targets.astype(np.int64)] if model.classifies else targets.reshape(-1, 1).astype(np.float64)
