@@ -6,9 +6,11 @@ import os
 import platform
 from importlib.util import find_spec
 
+from msgspec.structs import replace
+
 import argosy
 from argosy.errors import InvalidInput
-from argosy.protocol.reported import Capabilities, Runtime
+from argosy.protocol.reported import Capabilities, Runtime, newest_opset
 from argosy_agent.runtimes import available
 from argosy_agent.settings import Settings
 
@@ -20,7 +22,7 @@ def capabilities_of(settings: Settings) -> Capabilities:
         InvalidInput: a runtime in the settings is not installed.
     """
     return Capabilities(
-        runtimes=chosen(available(), settings.runtimes),
+        runtimes=[replace(one, opset=newest_opset(one)) for one in chosen(available(), settings.runtimes)],
         precisions=list(settings.precisions),
         encodings=["identity", "zstd"] if find_spec("zstandard") else ["identity"],
         machine=platform.machine(),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tuf.ngclient import TargetFile
 
 from argosy.errors import InvalidInput
+from argosy.matching import runtime_for
 from argosy.protocol.card import CARD_FILE, MAX_CARD_BYTES, Card, FileRef, check_card, target_folder
 from argosy.protocol.codec import from_json
 from argosy.protocol.desired import SlotContent
@@ -152,15 +153,13 @@ def read_card(raw: bytes, content: SlotContent) -> Card:
 
 
 def choose_runtime(card: Card, capabilities: Capabilities) -> str:
-    """The first runtime of the device, in its order of preference, that runs the card's format.
+    """The first runtime of the device, in its order of preference, that runs the variant.
 
     Raises:
         Refused: NOT_RUNNABLE.
     """
-    if capabilities.precisions and card.precision not in capabilities.precisions:
-        raise Refused(Refusal.NOT_RUNNABLE, f"precision {card.precision}, accepted are {', '.join(capabilities.precisions)}")
-    for runtime in capabilities.runtimes:
-        if card.format in runtime.formats:
-            return runtime.name
-    names = ", ".join(runtime.name for runtime in capabilities.runtimes) or "none"
-    raise Refused(Refusal.NOT_RUNNABLE, f"format {card.format}, runtimes here: {names}")
+    runtime, why = runtime_for(card, capabilities)
+    if not runtime:
+        here = ", ".join(one.name for one in capabilities.runtimes) or "none"
+        raise Refused(Refusal.NOT_RUNNABLE, f"{card.variant}: {why} (runtimes here: {here})")
+    return runtime

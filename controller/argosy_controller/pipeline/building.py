@@ -26,7 +26,7 @@ from argosy_controller.pipeline.report_page import write_page
 from argosy_controller.pipeline.reproducing import build_command
 from argosy_controller.pipeline.sources.opening import open_trained
 from argosy_controller.pipeline.task import TASK_FILE, Data, Task, checked_data, load_task
-from argosy_controller.pipeline.variants import VARIANTS_FOLDER, Measured, row, timed, write_variant
+from argosy_controller.pipeline.variants import VARIANTS_FOLDER, Measured, row, timed, with_needs, write_variant
 
 #: One thread trains small models about as fast as several, and leaves the machine usable.
 THREADS = 1
@@ -65,7 +65,7 @@ def build(request: BuildRequest, tell: Tell) -> None:
         source = Source(made.model, task.outputs, data.calibrating, data.judging, task, Path(scratch))
         held = held_out(made.original, made.model, task, data.test)
         found = [measured_variant(one, source, task, held, tell) for one in recipe.variants]
-        found = timed([with_layers(one, made.original, source) for one in found])
+        found = timed(with_needs([with_layers(one, made.original, source) for one in found]))
         lineage = _lineage(request, recipe, data, search)
         _finish(request, recipe, model_name, found, lineage, made, Standard(task.judged_by, held.before.accuracy), search)
     if memory:

@@ -21,7 +21,7 @@ from argosy_controller.pipeline.report import Report, write_report
 from argosy_controller.pipeline.report_page import write_page
 from argosy_controller.pipeline.reproducing import import_command
 from argosy_controller.pipeline.spelling import first_line
-from argosy_controller.pipeline.variants import Measured, measured, row, timed, write_variant
+from argosy_controller.pipeline.variants import Measured, measured, row, timed, with_needs, write_variant
 
 _MAX_COMPANIONS = 32
 
@@ -97,7 +97,9 @@ def _measure_and_write(
     precision = onnx_precision(file) if model_format == "onnx" else tflite_precision(file)
     notes = [*notes, how, "accuracy not measured: an import brings no held-out data"]
     try:
-        (found,) = timed([measured(f"{model_format}-{precision}", precision, model_format, file, engine, requests, None, notes)])
+        (found,) = with_needs(
+            timed([measured(f"{model_format}-{precision}", precision, model_format, file, engine, requests, None, notes)])
+        )
     except Exception as error:  # runtimes raise what they like
         raise InvalidInput(f"the model does not run on these inputs: {first_line(error)}") from error
     found = _with_layers(found)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE, Accuracy, Card, FileRef, Parity, Probes, TensorSpec, Timing
+from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE, Accuracy, Card, FileRef, Needs, Parity, Probes, TensorSpec, Timing
 from argosy.protocol.codec import to_json
 from argosy_controller.pipeline.files.engines import Engine, open_model
+from argosy_controller.pipeline.files.needs import needs_of
 from argosy_controller.pipeline.files.probes import Tensors, tolerance, write_probes
 from argosy_controller.pipeline.lineage import sha256_file
 from argosy_controller.pipeline.numbers.evaluation import timings
@@ -29,6 +30,7 @@ class Measured:
         requests: the probes' inputs; answers: what the file gave for them, empty where no engine runs it.
         accuracy, drop, confusion: on the test data, through the file.
         parity: with the model that the file was made of; None of a file that came ready.
+        needs: what a device must have to run it.
         notes: what people must know, above all what was not measured and why.
     """
 
@@ -45,6 +47,7 @@ class Measured:
     drop: Drop | None = None
     confusion: Confusion | None = None
     parity: Parity | None = None
+    needs: Needs = field(default_factory=Needs)
     layers: list[Layer] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -89,6 +92,16 @@ def timed(found: Sequence[Measured]) -> list[Measured]:
     opened = {i: engine for i, one in enumerate(found) if one.answers and (engine := open_model(one.format, one.file))}
     times = dict(zip(opened, timings([(engine, found[i].requests) for i, engine in opened.items()]), strict=True))
     return _with_notes([replace(one, timings=[times[i]]) if i in times else one for i, one in enumerate(found)])
+
+
+def with_needs(found: Sequence[Measured]) -> list[Measured]:
+    """The variants with what each file asks of a device, and a note where that is more than usual."""
+    asked = [needs_of(one.format, one.file) for one in found]
+    return [_needing(one, needs, notes) for one, (needs, notes) in zip(found, asked, strict=True)]
+
+
+def _needing(one: Measured, needs: Needs, notes: list[str]) -> Measured:
+    return replace(one, needs=needs, notes=[*one.notes, *(note for note in notes if note not in one.notes)])
 
 
 def _with_notes(found: list[Measured]) -> list[Measured]:
@@ -141,6 +154,7 @@ def write_variant(bundle: Path, model: str, variant: Measured, companions: Seque
         accuracy=variant.accuracy,
         timings=variant.timings,
         parity=variant.parity,
+        needs=variant.needs,
         lineage=dict(lineage),
     )
     (folder / CARD_FILE).write_bytes(to_json(card))
@@ -165,6 +179,7 @@ def row(card: Card, found: Measured) -> VariantReport:
         timings=card.timings,
         probes=card.probes,
         parity=card.parity,
+        needs=card.needs,
         layers=found.layers,
         confusion=found.confusion,
         notes=found.notes,

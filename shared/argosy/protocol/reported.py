@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 import msgspec
@@ -61,11 +62,53 @@ class SlotReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """A model runtime on the device: its name (`onnxruntime`, `tflite-runtime`, `ai-edge-litert`), version, formats."""
+    """A model runtime on the device: its name (`onnxruntime`, `tflite-runtime`, `ai-edge-litert`), version, formats.
+
+    Attributes:
+        opset: the newest ONNX opset that it takes; 0: not told, or not ONNX (see `newest_opset`).
+    """
 
     name: str
     version: str
     formats: list[str]
+    opset: Count = 0
+
+
+#: The first release of onnxruntime that takes an ONNX opset, newest first. From 1.15 on as each release itself says when it
+#: is given a newer one; older ones as in its table (onnxruntime.ai/docs/reference/compatibility.html).
+_OPSET_SINCE = (
+    ((1, 32), 28),
+    ((1, 25), 26),
+    ((1, 24), 25),
+    ((1, 23), 23),
+    ((1, 21), 22),
+    ((1, 18), 21),
+    ((1, 17), 20),
+    ((1, 15), 19),
+    ((1, 14), 18),
+    ((1, 12), 17),
+    ((1, 11), 16),
+    ((1, 9), 15),
+    ((1, 8), 14),
+    ((1, 6), 13),
+    ((1, 3), 12),
+    ((1, 0), 11),
+)
+
+
+def newest_opset(runtime: Runtime) -> int:
+    """The newest ONNX opset that a runtime takes: what it says of itself, else by its version.
+
+    Returns:
+        0 where neither is known: a runtime for other formats, a vendor's own version, a release newer than this table.
+    """
+    if runtime.opset:
+        return runtime.opset
+    found = re.match(r"(\d{1,4})\.(\d{1,4})(?!\d)", runtime.version) if runtime.name == "onnxruntime" else None
+    if found is None:
+        return 0
+    version = (int(found[1]), int(found[2]))
+    return 0 if version > _OPSET_SINCE[0][0] else next((opset for since, opset in _OPSET_SINCE if version >= since), 0)
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
