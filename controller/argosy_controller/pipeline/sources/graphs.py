@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.passes.interface import Kind
+from argosy_controller.pipeline.task import Array
+
+if TYPE_CHECKING:
+    from argosy_controller.pipeline.sources.onnx_to_torch.importing import Imported
 
 
 class Foreign(nn.Module):
@@ -59,11 +65,15 @@ class OnnxGraph(Foreign):
     kind: Kind = "graph"
     runtime = "onnxruntime"
 
-    def __init__(self, content: bytes, inputs: tuple[str, ...], outputs: tuple[str, ...], name: str) -> None:
+    def __init__(
+        self, content: bytes, inputs: tuple[str, ...], outputs: tuple[str, ...], name: str, example: Mapping[str, Array] | None = None
+    ) -> None:
         """Opens it, and checks that it has the task's public names, in the task's order.
 
         Args:
             name: of the file, for messages.
+            example: one real request, as the file takes it; `network` needs it where inputs are integers or have free sizes
+                beside the batch.
 
         Raises:
             InvalidInput: it does not open here, or has other names.
@@ -73,15 +83,35 @@ class OnnxGraph(Foreign):
         self._session: Any = _session(content, name)
         _check_names(name, "inputs", [one.name for one in self._session.get_inputs()], inputs)
         _check_names(name, "outputs", [one.name for one in self._session.get_outputs()], outputs)
-        self._inputs, self._outputs = inputs, outputs
+        self._inputs, self._outputs, self._name = inputs, outputs, name
+        self._example = dict(example or {})
+        self._one_by_one = _one_by_one(self._session)
+
+    @cached_property
+    def imported(self) -> Imported:
+        """The file as torch's operators, and for what it holds.
+
+        Raises:
+            InvalidInput: an operator or option has no counterpart; named, with its node.
+        """
+        from argosy_controller.pipeline.sources.onnx_to_torch.checking import checked, made_up
+        from argosy_controller.pipeline.sources.onnx_to_torch.importing import imported
+
+        content = self.onnx()
+        example = self._example or made_up(self._session, self._name)
+        return checked(imported(content, self._name, example), self._session, example, self._name)
+
+    def rewritten(self, content: bytes) -> OnnxGraph:
+        """Another graph in place of this one, with the same names."""
+        return OnnxGraph(content, self._inputs, self._outputs, self._name, self._example)
 
     def onnx(self) -> bytes:
         """The file: one, with no weights beside it."""
         return self.get_buffer("bytes").numpy().tobytes()
 
     def network(self) -> nn.Module:
-        """Not yet: see the errors."""
-        raise InvalidInput(f"an ONNX file with outputs {', '.join(self._outputs)} takes ONNX variants only: write model() in the task")
+        """As `imported` has it."""
+        return self.imported.network
 
     def weights(self) -> list[torch.Tensor]:
         """The file's floating-point weights."""
@@ -93,12 +123,20 @@ class OnnxGraph(Foreign):
 
     def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """As the file answers."""
+        if self._one_by_one and len(inputs[0]) > 1:
+            rows = [self(*(one[i : i + 1] for one in inputs)) for i in range(len(inputs[0]))]
+            return tuple(torch.cat(parts) for parts in zip(*rows, strict=True))
         given = {name: one.detach().numpy() for name, one in zip(self._inputs, inputs, strict=True)}
         return tuple(torch.from_numpy(one) for one in self._session.run(list(self._outputs), given))
 
     def __deepcopy__(self, memo: dict[int, object]) -> OnnxGraph:
         """Itself: nothing about it can change, and a session cannot be copied."""
         return self
+
+
+def _one_by_one(session: Any) -> bool:
+    """Whether the file takes one example at a time."""
+    return all(one.shape and one.shape[0] == 1 for one in session.get_inputs())
 
 
 def _session(content: bytes, name: str) -> Any:

@@ -80,7 +80,7 @@ def _onnx(path: Path, name: str, task: Task, data: Data) -> OnnxGraph:
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Path(scratch) / "model.onnx"
         prepared_onnx(path, prepared)
-        return OnnxGraph(prepared.read_bytes(), tuple(data.train.inputs), task.outputs, name)
+        return OnnxGraph(prepared.read_bytes(), tuple(data.train.inputs), task.outputs, name, data.train.take(slice(0, 1)).inputs)
 
 
 def _converted(given: nn.Module | ExportedProgram, dynamo: bool, path: Path, task: Task, data: Data) -> OnnxGraph:

@@ -164,23 +164,25 @@ def _check_example(model: onnx.ModelProto, file: str, example: Mapping[str, Arra
     for one in (*_inputs(model), *model.graph.output):
         plain = re.sub(r"\W", "_", one.name)
         if names.setdefault(plain, one.name) != one.name:
-            raise InvalidInput(f"{file} has {names[plain]!r:.80} and {one.name!r:.80}, which would both become {plain!r:.80}: rename one of them")
+            raise InvalidInput(
+                f"{file} has {names[plain]!r:.80} and {one.name!r:.80}, which would both become {plain!r:.80}: rename one of them"
+            )
     missing = [one.name for one in _inputs(model) if one.name not in example]
     if missing:
         raise InvalidInput(f"{file} takes {missing[0]!r:.80}, for which there is no example")
 
 
 def _batch_dimensions(model: onnx.ModelProto) -> dict[str, int]:
-    """By input, the dimension that is the batch: the first where it is free, and others that the file calls the same."""
-    found: dict[str, int] = {}
+    """By input, the dimension that is the batch: the first where it is free, and others that the file calls the same.
+
+    Empty where there is none, or where a free size without a name could be the batch as well as something else.
+    """
     shapes = {one.name: list(one.type.tensor_type.shape.dim) for one in _inputs(model)}
+    if any(not one.dim_value and not one.dim_param for dims in shapes.values() for one in dims[1:]):
+        return {}
     called = {dims[0].dim_param for dims in shapes.values() if dims and not dims[0].dim_value}
-    for name, dims in shapes.items():
-        if dims and not dims[0].dim_value:
-            found[name] = 0
-        elif any(one.dim_param and one.dim_param in called for one in dims):
-            found[name] = next(i for i, one in enumerate(dims) if one.dim_param in called)
-    return found
+    places = {name: [i for i, one in enumerate(dims) if not one.dim_value and one.dim_param in called] for name, dims in shapes.items()}
+    return {name: found[0] for name, found in places.items() if found}
 
 
 def _repeated(example: Mapping[str, Array], batch: Mapping[str, int], count: int) -> dict[str, Array]:

@@ -41,7 +41,9 @@ def parsed(content: bytes, file: str) -> onnx.ModelProto:
     if count > MOST_NODES:
         raise InvalidInput(f"{file} has {count} operators, and at most {MOST_NODES} are converted: take ONNX variants")
     if model.functions:
-        raise InvalidInput(f"{file} has functions of its own ({model.functions[0].name!r:.60}): write it again with onnx.inliner, then import")
+        raise InvalidInput(
+            f"{file} has functions of its own ({model.functions[0].name!r:.60}): write it again with onnx.inliner, then import"
+        )
     if opset(model) not in _OPSETS:
         raise InvalidInput(f"{file} is of ONNX operator set {opset(model)}, and {_OPSETS[0]} to {_OPSETS[-1]} are converted")
     _check_order(model.graph, file, frozenset())
@@ -68,7 +70,9 @@ def _check_order(graph: onnx.GraphProto, file: str, outer: frozenset[str]) -> No
     for node in graph.node:
         for name in node.input:
             if name and name not in known:
-                raise InvalidInput(f"{file}: {told(node)} takes {name!r:.80}, which nothing before it gives: the graph has a cycle or a gap")
+                raise InvalidInput(
+                    f"{file}: {told(node)} takes {name!r:.80}, which nothing before it gives: the graph has a cycle or a gap"
+                )
         for attribute in node.attribute:
             if attribute.HasField("g"):
                 _check_order(attribute.g, file, frozenset(known))
