@@ -16,11 +16,11 @@ from argosy_controller.pipeline.methods.channel_scores import ChannelScores, nor
 from argosy_controller.pipeline.methods.channel_ties import Member, Ties, depthwise, removable, width
 from argosy_controller.pipeline.methods.gradients import sample
 from argosy_controller.pipeline.methods.layer_names import by_layer
+from argosy_controller.pipeline.methods.rounds import after_round
 from argosy_controller.pipeline.methods.thinet import Reading, readings, removal_errors, rescale
 from argosy_controller.pipeline.numbers.sizes import macs
 from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.passes.prune_channels import PruneChannelsConfig
-from argosy_controller.pipeline.training import fit
 
 
 def pruned(model: nn.Module, config: PruneChannelsConfig, ctx: Context) -> nn.Module:
@@ -40,20 +40,8 @@ def pruned(model: nn.Module, config: PruneChannelsConfig, ctx: Context) -> nn.Mo
         _Round(result, start, config, ctx, (number + 1) / config.rounds).prune()
         ctx.on_step(number * each + 1, config.rounds * each)
         if config.epochs:
-            result = _trained(result, config, ctx, number)
+            result = after_round(result, config, ctx, number, config.rounds)
     return result
-
-
-def _trained(model: nn.Module, config: PruneChannelsConfig, ctx: Context, number: int) -> nn.Module:
-    each = 1 + config.epochs
-    return fit(
-        model,
-        ctx.task,
-        ctx.data.train,
-        config,
-        seed=ctx.seed + 1000 * number,
-        on_epoch=lambda done, _: ctx.on_step(number * each + 1 + done, config.rounds * each),
-    )
 
 
 class _Start:

@@ -14,6 +14,7 @@ from torch.func import functional_call
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.methods.layer_names import by_layer
 from argosy_controller.pipeline.methods.masks import Masks, Scores, cut, layer_of, masks, prunable
+from argosy_controller.pipeline.methods.rounds import after_round
 from argosy_controller.pipeline.passes.interface import Context
 from argosy_controller.pipeline.passes.prune_magnitude import CutConfig, PruneMagnitudeConfig
 from argosy_controller.pipeline.training import Loss, fit, named_loss
@@ -60,16 +61,7 @@ def _after_rounds(share: float, done: int, rounds: int) -> float:
 
 
 def _trained(model: nn.Module, kept: Masks, config: CutConfig, ctx: Context, number: int) -> nn.Module:
-    each = 1 + config.epochs
-    return fit(
-        model,
-        ctx.task,
-        ctx.data.train,
-        config,
-        seed=ctx.seed + 1000 * number,
-        on_epoch=lambda done, _: ctx.on_step(number * each + 1 + done, config.rounds * each),
-        after_step=lambda student, done, steps: cut(student, kept),
-    )
+    return after_round(model, config, ctx, number, config.rounds, lambda student, done, steps: cut(student, kept))
 
 
 def check(config: PruneMagnitudeConfig) -> None:

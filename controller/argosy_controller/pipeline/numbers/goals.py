@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta
 
 from argosy.errors import GoalsNotMet, InvalidInput
-from argosy.protocol.card import Accuracy, Timing
 from argosy_controller.pipeline.numbers.intervals import SAME_METHOD, clopper_pearson, drop_is_below, enough_examples
 
 if TYPE_CHECKING:
+    from argosy_controller.pipeline.numbers.figures import Figures
     from argosy_controller.pipeline.numbers.metrics import Metric
-    from argosy_controller.pipeline.report import Drop
 
 
 class Goals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,27 +55,6 @@ class Goals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     macs_at_most: Annotated[int, Meta(ge=0, description="multiply-accumulates for one example")] | None = None
     parameters_at_most: Annotated[int, Meta(ge=0, description="weights and biases of the model after the passes")] | None = None
     not_zero_at_most: Annotated[int, Meta(ge=0, description="weights and biases that are not 0, after the passes")] | None = None
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What goals are judged by; None is not measured.
-
-    Attributes:
-        bytes: of the model file.
-        best: the best value that the metric can have; what is missing to it is the error.
-        counted: the accuracy is a share of right answers.
-    """
-
-    bytes: int
-    accuracy: Accuracy | None = None
-    drop: Drop | None = None
-    timing: Timing | None = None
-    macs: int | None = None
-    parameters: int | None = None
-    not_zero: int | None = None
-    best: float = 1.0
-    counted: bool = True
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):

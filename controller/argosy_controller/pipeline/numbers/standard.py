@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from argosy.protocol.card import Accuracy
 from argosy_controller.pipeline.numbers.comparison import method
-from argosy_controller.pipeline.numbers.goals import Figures
+from argosy_controller.pipeline.numbers.figures import Figures
 from argosy_controller.pipeline.numbers.metrics import Metric
 from argosy_controller.pipeline.report import Baseline, Step
 from argosy_controller.pipeline.variants import Measured

@@ -20,11 +20,12 @@ from argosy_controller.pipeline.files.engines import open_model
 from argosy_controller.pipeline.measuring import before_passes
 from argosy_controller.pipeline.numbers.comparison import Scored, drop
 from argosy_controller.pipeline.numbers.evaluation import judged, predict, requests
+from argosy_controller.pipeline.numbers.figures import Measures
 from argosy_controller.pipeline.processes.messages import BuildRequest
 from argosy_controller.pipeline.recipes.recipe import Recipe, Variant, parse_recipe
 from argosy_controller.pipeline.search.hopeless import Hopeless
 from argosy_controller.pipeline.search.latency import Latency, LocalLatency
-from argosy_controller.pipeline.search.outcome import Curve, Judged, Outcome
+from argosy_controller.pipeline.search.outcome import Curve, Outcome
 from argosy_controller.pipeline.search.quiet import QuietRoom
 from argosy_controller.pipeline.search.space import Point
 from argosy_controller.pipeline.search.watching import Watch, WatchedMemory
@@ -130,7 +131,7 @@ def _tried_in(room: QuietRoom, job: Job) -> Outcome:
     return Outcome(state="complete", judged=found, curve=watch.curve, gradient=_gradient(job, recipe, bench))
 
 
-def _judged(job: Job, recipe: Recipe, bench: _Bench, watch: Watch, room: QuietRoom) -> Judged:
+def _judged(job: Job, recipe: Recipe, bench: _Bench, watch: Watch, room: QuietRoom) -> Measures:
     folder = Path(job.request.recipe).parent
     memory = WatchedMemory(Cache(Path(job.cache)), job.base, folder, bench.fingerprints, watch)
     with looked_on(watch):
@@ -151,7 +152,7 @@ def _exported(variant: Variant, source: Source) -> Path:
         raise InvalidInput(f"the model does not convert to {variant.use}: {type(error).__name__}: {first_line(error)}") from error
 
 
-def _measured(job: Job, variant: Variant, file: Path, made: Compressed, bench: _Bench, room: QuietRoom) -> Judged:
+def _measured(job: Job, variant: Variant, file: Path, made: Compressed, bench: _Bench, room: QuietRoom) -> Measures:
     task, split, model_format = bench.task, bench.validation, EXPORTERS[variant.use].format
     engine = open_model(model_format, file)
     after: Scored | None = judged(task, predict(engine, split), split.targets) if engine else None
@@ -161,7 +162,7 @@ def _measured(job: Job, variant: Variant, file: Path, made: Compressed, bench: _
         with room.alone():
             timing = _LATENCY.measure(file, model_format, list(requests(split.take(slice(0, _TIMED_REQUESTS)))))
     last = made.steps[-1]
-    return Judged(
+    return Measures(
         bytes=file.stat().st_size,
         accuracy=after.accuracy if after else None,
         drop=compared,

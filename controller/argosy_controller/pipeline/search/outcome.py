@@ -6,8 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from argosy.protocol.card import Accuracy, Timing
-from argosy_controller.pipeline.report import Drop
+from argosy_controller.pipeline.numbers.figures import Measures
 
 State = Literal["complete", "hopeless", "failed"]
 
@@ -29,23 +28,11 @@ class Look(msgspec.Struct, frozen=True, array_like=True):
 Curve = tuple[Look, ...]
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured of a candidate, accuracy and drop on validation data; None was not measured."""
-
-    bytes: int
-    accuracy: Accuracy | None = None
-    drop: Drop | None = None
-    timing: Timing | None = None
-    macs: int | None = None
-    parameters: int | None = None
-    not_zero: int | None = None
-
-
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One trial's end.
 
     Attributes:
-        judged: None unless the trial is complete.
+        judged: accuracy and drop on validation data; None unless the trial is complete.
         curve: all looks, up to the one at which a hopeless trial was given up.
         gradient: of the validation loss by each dimension, for method gradient.
         reason: why it failed or was given up, one sentence.
@@ -53,7 +40,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     state: State
-    judged: Judged | None = None
+    judged: Measures | None = None
     curve: Curve = ()
     gradient: dict[str, float] = {}
     seconds: float = 0.0

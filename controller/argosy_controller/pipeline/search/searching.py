@@ -16,7 +16,8 @@ import msgspec
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.caching.remembering import Memory, remembering
 from argosy_controller.pipeline.compressing import untrained
-from argosy_controller.pipeline.numbers.goals import Figures, judge
+from argosy_controller.pipeline.numbers.figures import Figures
+from argosy_controller.pipeline.numbers.goals import judge
 from argosy_controller.pipeline.numbers.metrics import Metric
 from argosy_controller.pipeline.processes.messages import BuildRequest, Tell
 from argosy_controller.pipeline.recipes.recipe import Recipe, Search, Variant, parse_recipe

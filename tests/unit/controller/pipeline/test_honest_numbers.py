@@ -17,7 +17,8 @@ from argosy.protocol.card import Accuracy, TensorSpec
 from argosy_controller.pipeline.files.engines import Engine
 from argosy_controller.pipeline.files.probes import passes, tolerance, write_probes
 from argosy_controller.pipeline.numbers.evaluation import accuracy, timing
-from argosy_controller.pipeline.numbers.goals import Figures, Goals, judge, require
+from argosy_controller.pipeline.numbers.figures import Figures
+from argosy_controller.pipeline.numbers.goals import Goals, judge, require
 from argosy_controller.pipeline.numbers.intervals import clopper_pearson
 from argosy_controller.pipeline.task import Split, Task
 

@@ -8,7 +8,8 @@ import pytest
 
 from argosy.errors import GoalsNotMet, InvalidInput
 from argosy.protocol.card import Accuracy, Timing
-from argosy_controller.pipeline.numbers.goals import Figures, Goals, check_goals, judge, require
+from argosy_controller.pipeline.numbers.figures import Figures
+from argosy_controller.pipeline.numbers.goals import Goals, check_goals, judge, require
 from argosy_controller.pipeline.numbers.intervals import clopper_pearson, paired_difference
 from argosy_controller.pipeline.numbers.metrics import BUILT_IN, Metric, right_or_wrong
 from argosy_controller.pipeline.report import Drop

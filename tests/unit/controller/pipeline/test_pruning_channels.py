@@ -145,11 +145,11 @@ def test_multiply_accumulates_fall_to_the_share_asked_for(scope: str, importance
 
 
 def test_rounds_bring_the_macs_down_step_by_step(network: Any, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    from argosy_controller.pipeline.methods import channel_pruning
+    from argosy_controller.pipeline.methods import rounds
 
     seen: list[float] = []
     whole = macs(network, (IMAGE[0][:1],))[""]
-    monkeypatch.setattr(channel_pruning, "fit", lambda one, *_, **__: seen.append(macs(one, (IMAGE[0][:1],))[""] / whole) or one)
+    monkeypatch.setattr(rounds, "fit", lambda one, *_, **__: seen.append(macs(one, (IMAGE[0][:1],))[""] / whole) or one)
     _pruned(network, context, macs_share=0.25, multiple_of=1, rounds=2, epochs=1)
     assert 0.35 < seen[0] <= 0.5
     assert 0.15 < seen[1] <= 0.25

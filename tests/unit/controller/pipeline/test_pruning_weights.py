@@ -128,10 +128,10 @@ def test_rounds_train_between_the_cuts_and_end_at_the_share(network: Any, contex
 
 
 def test_each_round_cuts_the_same_part_of_what_is_left(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    from argosy_controller.pipeline.methods import cutting
+    from argosy_controller.pipeline.methods import rounds
 
     seen: list[int] = []
-    monkeypatch.setattr(cutting, "fit", lambda model, *_, **__: seen.append(int((model.weight == 0).sum())) or model)
+    monkeypatch.setattr(rounds, "fit", lambda model, *_, **__: seen.append(int((model.weight == 0).sum())) or model)
     _pruned(nn.Linear(100, 10), context, share=0.75, rounds=2, epochs=1)
     assert seen == [500, 750]
 

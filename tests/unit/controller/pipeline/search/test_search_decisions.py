@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from argosy.protocol.card import Accuracy
+from argosy_controller.pipeline.numbers.figures import Measures
 from argosy_controller.pipeline.search.choosing import Candidate, front, winner
 from argosy_controller.pipeline.search.hopeless import given_up
 from argosy_controller.pipeline.search.journal import Journal
-from argosy_controller.pipeline.search.outcome import Curve, Judged, Look, Outcome
+from argosy_controller.pipeline.search.outcome import Curve, Look, Outcome
 
 UP = {"accuracy": True, "bytes": False}
 BOTH = ("accuracy", "bytes")
@@ -90,7 +91,7 @@ def test_without_a_candidate_there_is_no_winner() -> None:
 
 def _outcome(size: int) -> Outcome:
     accuracy = Accuracy(metric="rmse", value=0.5, low=0.25, high=1e300, examples=10, higher_is_better=False)
-    return Outcome(state="complete", judged=Judged(bytes=size, accuracy=accuracy), curve=_curve(1.0, 0.5), seconds=1.5)
+    return Outcome(state="complete", judged=Measures(bytes=size, accuracy=accuracy), curve=_curve(1.0, 0.5), seconds=1.5)
 
 
 def test_a_journal_remembers_after_it_was_opened_again(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from argosy.protocol.card import Accuracy
+from argosy_controller.pipeline.numbers.figures import Measures
 from argosy_controller.pipeline.search.methods import Bayes, Descent, Grid, Method, Random
-from argosy_controller.pipeline.search.outcome import Judged, Look, Outcome
+from argosy_controller.pipeline.search.outcome import Look, Outcome
 from argosy_controller.pipeline.search.space import Dimension, Point, Space
 
 REAL = Space((Dimension("x", ("task", "x"), low=0.0, high=1.0), Dimension("y", ("task", "y"), low=1e-4, high=1.0, log=True)))
@@ -18,7 +19,7 @@ UP = {"accuracy": True, "bytes": False}
 
 
 def _outcome(accuracy: float, size: int = 1) -> Outcome:
-    return Outcome(state="complete", judged=Judged(bytes=size, accuracy=Accuracy(metric="m", value=accuracy, low=0, high=1, examples=9)))
+    return Outcome(state="complete", judged=Measures(bytes=size, accuracy=Accuracy(metric="m", value=accuracy, low=0, high=1, examples=9)))
 
 
 def _points(method: Method, count: int, score: Callable[[Point], Outcome] | None = None) -> list[Point]:

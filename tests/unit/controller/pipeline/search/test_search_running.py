@@ -15,12 +15,13 @@ import pytest
 from argosy.errors import InvalidInput
 from argosy.protocol.card import Accuracy, Timing
 from argosy_controller.pipeline.caching.remembering import Memory, remembering
+from argosy_controller.pipeline.numbers.figures import Measures
 from argosy_controller.pipeline.processes.messages import BuildRequest
 from argosy_controller.pipeline.recipes.recipe import parse_recipe
 from argosy_controller.pipeline.report import SearchReport
 from argosy_controller.pipeline.search.candidate import Job
 from argosy_controller.pipeline.search.hopeless import given_up, sentence
-from argosy_controller.pipeline.search.outcome import Judged, Look, Outcome
+from argosy_controller.pipeline.search.outcome import Look, Outcome
 from argosy_controller.pipeline.search.searching import Found, searched
 from argosy_controller.pipeline.task import Task, checked_data, load_task
 
@@ -69,7 +70,7 @@ def _judged(job: Job) -> Outcome:
     if place is not None:
         return Outcome(state="hopeless", curve=curve[: place + 1], reason=sentence(curve[place], job.patience))
     timing = Timing(runtime="pretended", p50_us=float(size), p99_us=float(size)) if job.timed else None
-    return Outcome(state="complete", judged=Judged(bytes=size, accuracy=accuracy, timing=timing), curve=curve)
+    return Outcome(state="complete", judged=Measures(bytes=size, accuracy=accuracy, timing=timing), curve=curve)
 
 
 class Pretended(Executor):
