@@ -118,7 +118,7 @@ class Builder:
     def _free(self, name: str) -> str:
         """A path for the network's own attribute, after a name of the file."""
         parts = [re.sub(r"\W", "_", one) or "_" for one in name.split(".")]
-        parts = [f"_{one}" if one in _RESERVED or one[0].isdigit() and number == 0 else one for number, one in enumerate(parts)]
+        parts = [f"_{one}" if one in _RESERVED or (one[0].isdigit() and number == 0) else one for number, one in enumerate(parts)]
         path, count = ".".join(parts), 1
         while self._taken(path):
             count += 1

@@ -130,7 +130,7 @@ class _Importer:
         """If: the graph that is taken, in place of the choice."""
         graphs = {one.name: one.g for one in node.attribute}
         taken = graphs["then_branch" if self._decided(known[node.input[0]]) else "else_branch"]
-        inner: ChainMap[str, Value] = ChainMap({}, self.constants(taken), known)  # type: ignore[arg-type]
+        inner: ChainMap[str, Value] = ChainMap({}, self.constants(taken), known)
         return tuple(self.run(taken, inner))
 
     def _decided(self, condition: Value) -> bool:

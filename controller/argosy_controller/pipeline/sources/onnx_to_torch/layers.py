@@ -190,7 +190,7 @@ def gemm(at: At, a: Value, b: Value, c: Value | None = None) -> Value:
     """Gemm: alpha A B + beta C."""
     alpha, beta = at.get("alpha", 1.0), at.get("beta", 1.0)
     a = at.call(torch.t, a) if at.get("transA", 0) else a
-    simple = (alpha, beta) == (1.0, 1.0) and (c is None or isinstance(c, Const) and c.tensor.dim() == 1)
+    simple = (alpha, beta) == (1.0, 1.0) and (c is None or (isinstance(c, Const) and c.tensor.dim() == 1))
     if simple and isinstance(a, Live) and isinstance(b, Const):
         matrix = b.tensor if at.get("transB", 0) else b.tensor.T.contiguous()
         if c is None or c.tensor.shape[0] == matrix.shape[0]:  # type: ignore[union-attr]

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from argosy_controller.pipeline.sources.onnx_to_torch.building import At, rank
-from argosy_controller.pipeline.sources.onnx_to_torch.values import Undecided, Unsupported, Value
+from argosy_controller.pipeline.sources.onnx_to_torch.values import Undecided, Unsupported, Value, sizes_value
 
 MOST_STEPS = 1024
 
@@ -112,7 +112,7 @@ def recurrent(gates: int, states: int, step: Step, names: list[str]) -> Callable
             raise Undecided("goes over as many steps as the batch is large")
         if steps > MOST_STEPS:
             raise Unsupported(f"takes {steps} steps, and at most {MOST_STEPS} are written out")
-        hidden = int(at.get("hidden_size") or at.shape(hidden_weight)[-1])
+        hidden = int(at.get("hidden_size") or at.ints(sizes_value(at.shape(hidden_weight)), "sizes")[-1])
         chosen = gru_step_reset_first if step is gru_step and not at.get("linear_before_reset", 0) else step
         ways = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[at.get("direction", "forward")]
         found = []
