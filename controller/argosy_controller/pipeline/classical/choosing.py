@@ -34,7 +34,7 @@ class Judge:
     before: float
 
     @classmethod
-    def of(cls, model: Fitted, ctx: Context, use: str, instead: str) -> Judge:
+    def of(cls, model: Fitted, ctx: Context, use: str, instead: str = "") -> Judge:
         """On the task's validation data.
 
         Args:
@@ -46,7 +46,7 @@ class Judge:
         if ctx.data.validation is None:
             raise InvalidInput(
                 f"pass {use} chooses by validation data, and data() of task {ctx.task.name!r} holds none back: "
-                f"return Data(..., validation=Split(...)), or set {instead}"
+                f"return Data(..., validation=Split(...)){f', or set {instead}' if instead else ''}"
             )
         return cls(model, ctx, ctx.data.validation, _figure(model, ctx, ctx.data.validation))
 
@@ -65,6 +65,11 @@ def _figure(model: Fitted, ctx: Context, split: Split) -> float:
         answers = forward(model, tensors(split))
     outputs = {name: one.numpy() for name, one in zip(ctx.task.outputs, answers, strict=True)}
     return ctx.task.judged_by.value(outputs, split.targets)
+
+
+def told_rows(judge: Judge) -> str:
+    """On what was chosen, for people."""
+    return f"{len(judge.split):,} validation examples"
 
 
 def boldest(count: int, holds: Callable[[int], bool], on_step: Callable[[int, int], None]) -> int:

@@ -91,14 +91,20 @@ class _Links:
         return found
 
 
-def without_branches(tree: Any, leaf: NDArray[np.bool_]) -> Any:
-    """A new Tree in which the nodes that `leaf` marks are leaves, with the answers that they had as nodes."""
+def without_branches(tree: Any, leaf: NDArray[np.bool_], thresholds: Floats | None = None) -> Any:
+    """A new Tree in which the nodes that `leaf` marks are leaves, with the answers that they had as nodes.
+
+    Args:
+        thresholds: of the old tree's nodes, in place of its own.
+    """
     kind, arguments, state = tree.__reduce__()
     ends = leaf | (tree.children_left == _NO_CHILD)
     kept, depth = _reached(tree, ends)
     number = np.full(tree.node_count, _NO_CHILD)
     number[kept] = np.arange(len(kept))
     nodes = state["nodes"][kept].copy()
+    if thresholds is not None:
+        nodes["threshold"] = thresholds[kept]
     for side in ("left_child", "right_child"):
         nodes[side] = np.where(ends[kept], _NO_CHILD, number[nodes[side]])
     nodes["feature"][ends[kept]], nodes["threshold"][ends[kept]] = _NO_FEATURE, _NO_FEATURE

@@ -15,10 +15,14 @@ from argosy_controller.pipeline.passes.interface import Pass
 from argosy_controller.pipeline.passes.prune_channels import PruneChannels
 from argosy_controller.pipeline.passes.prune_magnitude import PruneMagnitude
 from argosy_controller.pipeline.passes.prune_taylor import PruneTaylor
+from argosy_controller.pipeline.passes.prune_tree import PruneTree
 from argosy_controller.pipeline.passes.quantise_aware import QuantiseAware
+from argosy_controller.pipeline.passes.reduce_vectors import ReduceVectors
+from argosy_controller.pipeline.passes.round_thresholds import RoundThresholds
 from argosy_controller.pipeline.passes.share_weights import ShareWeights
 from argosy_controller.pipeline.passes.snip import Snip
 from argosy_controller.pipeline.passes.swap_activation import SwapActivation
+from argosy_controller.pipeline.passes.thin_forest import ThinForest
 
 PASSES: dict[str, Pass[Any]] = {
     one.name: one
@@ -37,5 +41,9 @@ PASSES: dict[str, Pass[Any]] = {
         CorrectBias(),
         QuantiseAware(),
         Binarise(),
+        PruneTree(),
+        ThinForest(),
+        RoundThresholds(),
+        ReduceVectors(),
     )
 }

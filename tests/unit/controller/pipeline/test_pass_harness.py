@@ -1,7 +1,8 @@
-"""What every pass must keep, checked for every registered pass with several options each."""
+"""What every pass must keep, checked for every registered pass with several options each, on a model of a kind that it takes."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, get_type_hints
 
 import msgspec
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from argosy_controller.pipeline.classical.fitted import Fitted
 from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.interface import Config, Context
+from argosy_controller.pipeline.task import Data, Split, Task
 from argosy_controller.pipeline.training import forward
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
@@ -45,8 +48,47 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"epochs": 1, "method": "binary-connect-stochastic", "optimiser": "sgd"},
         {"epochs": 1, "method": "xnor-net", "activations": True, "layers": "all"},
     ],
+    "prune-tree": [{}, {"alpha": 0.01}, {"drop_at_most": 0.2}],
+    "thin-forest": [{}, {"trees": 3}],
+    "round-thresholds": [{}],
+    "reduce-vectors": [{}, {"share": 0.3}, {"share": 0.3, "method": "centres"}],
 }
 CASES = [(name, options) for name in PASSES for options in OPTIONS.get(name, [{}])]
+
+
+class Blooms(Task):
+    """Iris, for passes that take estimators: with validation data, by which they choose."""
+
+    name = "blooms"
+    outputs = ("scores", "label")
+
+    def data(self, seed: int) -> Data:
+        from sklearn.datasets import load_iris
+
+        table = load_iris()
+        order = np.random.default_rng(seed).permutation(len(table.target))
+        blooms = Split({"features": table.data.astype(np.float32)}, table.target).take(order)
+        return Data(train=blooms.take(slice(0, 90)), validation=blooms.take(slice(90, 120)), test=blooms.take(slice(120, None)))
+
+
+@pytest.fixture
+def context(name: str, task: Task) -> Context:
+    """A context of a task whose model the pass takes."""
+    given = task if "network" in PASSES[name].takes else Blooms({})
+    return Context(given, given.data(0), seed=3, on_step=lambda done, total: None)
+
+
+@pytest.fixture
+def network(name: str, context: Context) -> Any:
+    """A model that the pass takes."""
+    if "network" in PASSES[name].takes:
+        torch.manual_seed(0)
+        return context.task.model(0).eval()
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.svm import SVC
+
+    estimator = SVC() if name == "reduce-vectors" else RandomForestClassifier(8)
+    return Fitted(estimator, "features", context.task.outputs).fitted_on(context.data.train, 0)
 
 
 def _applied(name: str, options: dict[str, Any], model: torch.nn.Module, context: Context) -> torch.nn.Module:
@@ -92,7 +134,7 @@ def test_pass_leaves_the_model_in_evaluation_mode(name: str, options: dict[str, 
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_pass_never_looks_at_test_data(name: str, options: dict[str, Any], network: Any, context: Context) -> None:
     hidden = context.data.test.take(slice(0, 0))
-    blind = Context(context.task, type(context.data)(train=context.data.train, test=hidden), context.seed, context.on_step)
+    blind = replace(context, data=replace(context.data, test=hidden))
     one, two = (_applied(name, options, network, ctx).state_dict() for ctx in (context, blind))
     assert all(np.array_equal(one[key], two[key]) for key in one)
 
@@ -100,7 +142,7 @@ def test_pass_never_looks_at_test_data(name: str, options: dict[str, Any], netwo
 @pytest.mark.parametrize("name", list(PASSES))
 def test_pass_reports_steps_up_to_the_last(name: str, network: Any, context: Context) -> None:
     steps: list[tuple[int, int]] = []
-    listening = Context(context.task, context.data, context.seed, lambda done, total: steps.append((done, total)))
+    listening = replace(context, on_step=lambda done, total: steps.append((done, total)))
     _applied(name, {}, network, listening)
     assert steps[-1][0] == steps[-1][1]
     assert steps == sorted(steps)

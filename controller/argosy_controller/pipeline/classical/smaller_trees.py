@@ -1,0 +1,109 @@
+"""The passes on trees and forests: pruned, thinned, their thresholds rounded; chosen by an accuracy goal where asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from argosy.errors import InvalidInput
+from argosy_controller.pipeline.classical.choosing import Judge, boldest, told_rows, wanted
+from argosy_controller.pipeline.classical.families import FORESTS, final, steps
+from argosy_controller.pipeline.classical.fitted import Fitted
+from argosy_controller.pipeline.classical.forest_thinning import order_of_worth, tree_answers, with_trees
+from argosy_controller.pipeline.classical.half_thresholds import rounded_thresholds
+from argosy_controller.pipeline.classical.parts import has_trees, reaching_final, trees_of, with_changed_trees, with_final
+from argosy_controller.pipeline.classical.thresholds import exact
+from argosy_controller.pipeline.classical.tree_pruning import collapse_alphas, without_branches
+from argosy_controller.pipeline.passes.interface import Context
+
+if TYPE_CHECKING:
+    from argosy_controller.pipeline.passes.prune_tree import PruneTreeConfig
+    from argosy_controller.pipeline.passes.thin_forest import ThinForestConfig
+
+Alphas = list[NDArray[np.float64]]
+
+
+def pruned(model: nn.Module, config: PruneTreeConfig, ctx: Context) -> Fitted:
+    """Pass prune-tree. Raises InvalidInput for a model without trees, or one that is to be judged without validation data."""
+    fitted = _of_trees(model, "prune-tree")
+    alphas = [collapse_alphas(tree) for tree in trees_of(final(fitted.estimator))]
+    if config.alpha is not None:
+        ctx.on_step(1, 1)
+        return _noted(fitted, fitted.replaced(_at(fitted.estimator, alphas, config.alpha)), ctx)
+    judge = Judge.of(fitted, ctx, "prune-tree", "alpha")
+    prices = np.unique(np.concatenate([one[np.isfinite(one)] for one in alphas]))
+
+    def holds(number: int) -> bool:
+        return judge.holds(_at(fitted.estimator, alphas, prices[number - 1]), config.drop_at_most)
+
+    number = boldest(len(prices), holds, ctx.on_step)
+    alpha = float(prices[number - 1]) if number else -1.0
+    ctx.note(f"alpha {alpha:.6g}, by {told_rows(judge)}" if number else f"nothing pruned: every branch costs more, by {told_rows(judge)}")
+    return _noted(fitted, fitted.replaced(_at(fitted.estimator, alphas, alpha)), ctx)
+
+
+def _at(estimator: Any, alphas: Alphas, alpha: float) -> Any:
+    """The estimator with every branch gone that saves no more than alpha a leaf."""
+    last = with_changed_trees(final(estimator), lambda number, tree: without_branches(tree, alphas[number] <= alpha))
+    return with_final(estimator, last)
+
+
+def _noted(before: Fitted, after: Fitted, ctx: Context) -> Fitted:
+    old, new = (sum(tree.node_count for tree in trees_of(final(one.estimator))) for one in (before, after))
+    ctx.note(f"{new:,} of {old:,} nodes are left")
+    return after
+
+
+def thinned(model: nn.Module, config: ThinForestConfig, ctx: Context) -> Fitted:
+    """Pass thin-forest. Raises InvalidInput for a model that is no forest, for too few trees, and without validation data."""
+    fitted = _of_trees(model, "thin-forest", FORESTS)
+    forest = final(fitted.estimator)
+    count = len(forest.estimators_)
+    if config.trees > count:
+        raise InvalidInput(f"pass thin-forest is to keep {config.trees} trees, and the forest has {count}: lower trees")
+    judge = Judge.of(fitted, ctx, "thin-forest")
+    answers = tree_answers(forest, reaching_final(fitted.estimator, next(iter(judge.split.inputs.values()))))
+    order = order_of_worth(answers, wanted(fitted, answers.shape[-1], judge.split.targets))
+
+    def of_first(trees: int) -> Any:
+        return with_final(fitted.estimator, with_trees(forest, order[:trees]))
+
+    if config.trees:
+        ctx.on_step(1, 1)
+        kept = config.trees
+    else:
+        kept = count - boldest(count - 1, lambda gone: judge.holds(of_first(count - gone), config.drop_at_most), ctx.on_step)
+    ctx.note(f"{kept} of {count} trees, by {told_rows(judge)}")
+    return _noted(fitted, fitted.replaced(of_first(kept)), ctx)
+
+
+def rounded(model: nn.Module, ctx: Context) -> Fitted:
+    """Pass round-thresholds, on the raw columns: scalers in front are folded in. Raises InvalidInput for a model without trees."""
+    fitted = _of_trees(model, "round-thresholds")
+    rows = np.ascontiguousarray(next(iter(ctx.data.train.inputs.values())), dtype=np.float32)
+    plain = exact(fitted.estimator) if steps(fitted.estimator) else final(fitted.estimator)
+    trees = trees_of(plain)
+    counts = []
+
+    def half(number: int, tree: Any) -> Any:
+        thresholds, count = rounded_thresholds(tree, rows)
+        counts.append(count)
+        ctx.on_step(number + 1, len(trees))
+        return without_branches(tree, np.zeros(tree.node_count, dtype=bool), thresholds)
+
+    result = fitted.replaced(with_changed_trees(plain, half))
+    splits = sum(int((tree.children_left >= 0).sum()) for tree in trees)
+    ctx.note(f"{sum(counts):,} of {splits:,} thresholds are 16-bit numbers, the others have none in their gap")
+    return result
+
+
+def _of_trees(model: nn.Module, use: str, kinds: tuple[type[Any], ...] = ()) -> Fitted:
+    assert isinstance(model, Fitted)
+    last = final(model.estimator)
+    if not (isinstance(last, kinds) if kinds else has_trees(last)):
+        wanted_kind = "a random forest or extra trees" if kinds else "a decision tree or a forest"
+        raise InvalidInput(f"pass {use} changes {wanted_kind}, and the model is a {type(last).__name__}: leave the pass out")
+    return model
