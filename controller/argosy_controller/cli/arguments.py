@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -37,3 +38,15 @@ class Stages(click.ParamType[list[float]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
         """See parse_stages."""
         return value if isinstance(value, list) else parse_stages(str(value))
+
+
+class TaskFolder(click.ParamType[Path]):
+    """A task's folder, by its path or as zoo:NAME."""
+
+    name = "task"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """See argosy_controller.zoo.task_folder."""
+        from argosy_controller.zoo import task_folder
+
+        return task_folder(value)

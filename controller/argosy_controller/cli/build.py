@@ -14,17 +14,20 @@ import click
 
 from argosy.errors import InvalidInput
 from argosy.names import check_name
+from argosy_controller.cli.arguments import TaskFolder
 from argosy_controller.cli.shell import Session, controller_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _PATH = click.Path(path_type=Path)
+RECIPE_FILE = "recipe.toml"
 _EXAMPLES = """\b
 Examples:
   controller build examples/digits --recipe examples/digits/recipe.toml --seed 7
   controller build examples/digits --recipe examples/digits/recipe.toml --out ./digits-bundle
-  controller build examples/digits --recipe examples/digits/recipe.toml --on-controller"""
+  controller build examples/digits --recipe examples/digits/recipe.toml --on-controller
+  controller build zoo:lenet-5 --out ./lenet-bundle"""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class Wish:
 
 
 @click.command(epilog=_EXAMPLES)
-@click.argument("task", type=_PATH)
-@click.option("--recipe", type=_PATH, required=True, metavar="FILE", help="Passes, variants and goals (TOML).")
+@click.argument("task", type=TaskFolder())
+@click.option("--recipe", type=_PATH, metavar="FILE", help="Passes, variants and goals (TOML); default: recipe.toml in the task's folder.")
 @click.option("--out", type=_PATH, metavar="DIR", help="Register nothing, write report and variants here; no controller is needed.")
 @click.option("--keep", type=_PATH, metavar="DIR", help="Register the version, and keep report and variants here as well.")
 @click.option("--on-controller", is_flag=True, help="Upload task and recipe, and have the controller build it; needs role admin.")
@@ -65,7 +68,7 @@ class Wish:
 def build(
     session: Session,
     task: Path,
-    recipe: Path,
+    recipe: Path | None,
     out: Path | None,
     keep: Path | None,
     on_controller: bool,
@@ -82,7 +85,7 @@ def build(
 ) -> None:
     """Build a model's variants from a task, and register them as a version.
 
-    The task's model is trained or loaded, compressed, converted and measured as the recipe says; with --out nothing is
+    TASK is a folder with a task.py, or zoo:NAME, one of the models that `controller zoo` lists. The task's model is trained or loaded, compressed, converted and measured as the recipe says; with --out nothing is
     registered. What was computed before from the same inputs is not computed again.
 
     With --on-controller the task's Python runs as the controller's own user; paths in settings are of that machine.
@@ -92,7 +95,7 @@ def build(
     _check_together(out, keep, on_controller, detach, publisher_key, no_register)
     if model is not None:
         check_name("model", model)
-    wish = Wish(task, recipe, model, task_settings(settings, mnist), seed, not no_cache, trained, trust_pickle)
+    wish = Wish(task, recipe or task / RECIPE_FILE, model, task_settings(settings, mnist), seed, not no_cache, trained, trust_pickle)
     if trained is not None and on_controller:
         raise InvalidInput("--from goes not with --on-controller: put the weights into the task's folder and load them in model()")
     if on_controller:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from argosy.errors import Conflict
+from argosy_controller.cli.arguments import TaskFolder
 from argosy_controller.cli.shell import Session, controller_options, plain
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def show(session: Session, name: str) -> None:
 @recipes.command(
     epilog="\b\nExamples:\n  controller recipes suggest examples/digits\n  controller recipes suggest TASK --for speed --out recipe.toml"
 )
-@click.argument("task", type=click.Path(path_type=Path))
+@click.argument("task", type=TaskFolder())
 @click.option(
     "--for", "aim", type=click.Choice(["size", "speed", "accuracy"]), default="size", show_default=True, help="What matters most."
 )

@@ -130,8 +130,8 @@ def state_digest(model: nn.Module) -> str:
 
 @cache
 def own_sources() -> str:
-    """A digest of Argosy's pipeline and protocol: another version may make other bytes of the same inputs."""
-    roots = (Path(__file__).parents[1], Path(argosy.__file__).parent)
+    """A digest of Argosy's pipeline, zoo and protocol: another version may make other bytes of the same inputs."""
+    roots = (Path(__file__).parents[1], Path(__file__).parents[2] / "zoo", Path(argosy.__file__).parent)
     return _digest(*(_content(path) for root in roots for path in sorted(root.rglob("*.py"))))
 
 
