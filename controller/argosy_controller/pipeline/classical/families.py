@@ -155,3 +155,9 @@ def check_data(estimator: Any, split: Split) -> tuple[Array, Array]:
     if learnt is not None and learnt != columns.shape[1]:
         raise InvalidInput(f"the estimator was fitted on {learnt} columns, and input {name!r} of the data has {columns.shape[1]}")
     return columns, split.targets
+
+
+def members(estimator: Any) -> list[Any]:
+    """The trees of a fitted tree or forest, as scikit-learn keeps them."""
+    last = final(estimator)
+    return [last.tree_] if isinstance(last, TREES) else [one.tree_ for one in last.estimators_]

@@ -6,11 +6,19 @@ from typing import Any
 
 from torch import nn
 
+from argosy_controller.pipeline.classical.families import BAYES, CLASSIFIERS, FORESTS, LINEAR, MACHINES, TREES, final, steps
+
 
 def lowered(estimator: Any) -> nn.Module:
-    """The estimator as a module: float32 (rows, columns) to the outputs of `Fitted.forward`.
+    """A fitted, supported estimator as a module in evaluation mode: float32 (rows, columns) to the outputs of `Fitted.forward`."""
+    from argosy_controller.pipeline.classical.lowering import answers, bayes, linear, machines, perceptrons, trees
+    from argosy_controller.pipeline.classical.lowering.scalers import scaling
 
-    Raises:
-        InvalidInput: an option has no counterpart.
-    """
-    raise NotImplementedError
+    last = final(estimator)
+    if isinstance(last, (*TREES, *FORESTS)):  # scalers are part of the thresholds
+        return answers.of(trees.Forest(estimator), isinstance(last, CLASSIFIERS)).eval()
+    in_front = [scaling(one) for _, one in steps(estimator)]
+    if isinstance(last, MACHINES):
+        return nn.Sequential(*in_front, machines.machine(last)).eval()
+    family = bayes.bayes if isinstance(last, BAYES) else linear.linear if isinstance(last, LINEAR) else perceptrons.perceptron
+    return nn.Sequential(*in_front, answers.of(family(last), isinstance(last, CLASSIFIERS))).eval()
