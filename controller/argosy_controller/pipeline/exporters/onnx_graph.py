@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
 from argosy_controller.pipeline.exporters.onnx_fp32 import OnnxFp32
 from argosy_controller.pipeline.options import Config
@@ -113,10 +115,10 @@ def observing(path: Path, examples: Split) -> Callable[[], Iterator[Mapping[str,
     session = _session(model.SerializeToString())
     names = [one.name for one in session.get_outputs() if one.type == "tensor(float)"]
     floats = [one.name for one in session.get_inputs() if one.type == "tensor(float)"]
-    fixed = any(isinstance(one.shape[0], int) for one in session.get_inputs() if one.shape)
+    fixed = any(not one.shape or isinstance(one.shape[0], int) for one in session.get_inputs())
 
     def run(start: int, size: int) -> dict[str, Array]:
-        inputs = {name: array[start : start + size] for name, array in examples.inputs.items()}
+        inputs = {name: np.asarray(array[start : start + size], order="C") for name, array in examples.inputs.items()}
         return {name: inputs[name] for name in floats} | dict(zip(names, session.run(names, inputs), strict=True))
 
     size = 1 if fixed else max(1, min(_LARGEST_BATCH, _MOST_VALUES // max(1, sum(one.size for one in run(0, 1).values()))))

@@ -111,9 +111,10 @@ def _observing(file: Path, examples: Split) -> Callable[[], Iterator[Mapping[str
     details = [one for one in worker.get_tensor_details() if one["index"] in moving and one["name"]]
     floats = [(one["name"], one["index"]) for one in details if one["dtype"] == np.float32]
     runner = worker.get_signature_runner(SIGNATURE)
+    kinds = {name: one["dtype"] for name, one in runner.get_input_details().items()}
 
     def run(number: int) -> dict[str, Array]:
-        runner(**{name: np.ascontiguousarray(array[number : number + 1]) for name, array in examples.inputs.items()})
+        runner(**{name: np.asarray(array[number : number + 1], kinds[name], order="C") for name, array in examples.inputs.items()})
         return {name: worker.get_tensor(index) for name, index in floats}
 
     return lambda: (run(number) for number in range(len(examples)))

@@ -9,7 +9,8 @@ from itertools import cycle, islice
 
 import numpy as np
 
-from argosy.protocol.card import Accuracy, Timing
+from argosy.errors import InvalidInput
+from argosy.protocol.card import Accuracy, TensorSpec, Timing
 from argosy_controller.pipeline.files.engines import Engine
 from argosy_controller.pipeline.numbers.comparison import Scored, scored
 from argosy_controller.pipeline.task import Array, Split, Task, blaming
@@ -44,14 +45,34 @@ def judged(task: Task, outputs: Mapping[str, Array], targets: Array) -> Scored:
 def predict(engine: Engine, split: Split) -> dict[str, Array]:
     """All outputs for a split, in its order, in batches where the file takes them."""
     size = _BATCH if all(spec.shape and spec.shape[0] is None for spec in engine.inputs) else 1
-    parts = [engine.run(one) for one in requests(split, size)]
+    parts = [engine.run(as_declared(one, engine.inputs)) for one in requests(split, size)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def requests(split: Split, size: int = 1) -> Iterator[dict[str, Array]]:
-    """A split's inputs as requests of `size` examples."""
-    for start in range(0, len(split), size):
-        yield {name: np.ascontiguousarray(array[start : start + size]) for name, array in split.inputs.items()}
+    """A split's inputs as requests of `size` examples; of one where they do not lie along the inputs' first dimension."""
+    step = size if all(isinstance(one, np.ndarray) for one in split.inputs.values()) else 1
+    for start in range(0, len(split), step):
+        yield {name: np.asarray(array[start : start + step], order="C") for name, array in split.inputs.items()}
+
+
+def as_declared(request: Mapping[str, Array], specs: Sequence[TensorSpec]) -> dict[str, Array]:
+    """A request in the integer types that a file declares: converters make int32 of int64.
+
+    Raises:
+        InvalidInput: a number does not fit.
+    """
+    kinds = {one.name: one.dtype for one in specs}
+    return {name: _as(name, array, kinds.get(name, array.dtype.name)) for name, array in request.items()}
+
+
+def _as(name: str, array: Array, kind: str) -> Array:
+    if array.dtype.kind not in "iu" or kind == array.dtype.name or not kind.startswith(("int", "uint")):
+        return array
+    changed: Array = array.astype(kind)
+    if not np.array_equal(changed, array):
+        raise InvalidInput(f"input {name!r:.80} has numbers that do not fit into {kind}, which the converted file takes: give smaller ones")
+    return changed
 
 
 def timing(engine: Engine, inputs: Requests, clock: Clock = time.perf_counter_ns) -> Timing:
