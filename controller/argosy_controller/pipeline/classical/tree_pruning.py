@@ -23,7 +23,7 @@ def collapse_alphas(tree: Any) -> Floats:
     A node below one that became a leaf before it keeps infinity: it is gone by then.
     """
     links = _Links.of(tree)
-    waiting = [(links.price(node), node) for node in np.flatnonzero(tree.children_left != _NO_CHILD)]
+    waiting = [(links.price(node), node) for node in np.flatnonzero(tree.children_left != _NO_CHILD).tolist()]
     heapq.heapify(waiting)
     so_far = 0.0
     while waiting:
@@ -31,8 +31,8 @@ def collapse_alphas(tree: Any) -> Floats:
         if links.gone[node] or price != links.price(node):  # a later price of the same node is in the heap
             continue
         so_far = max(so_far, price)
-        links.collapse(int(node), so_far)
-        for above in links.ancestors(int(node)):
+        links.collapse(node, so_far)
+        for above in links.ancestors(node):
             heapq.heappush(waiting, (links.price(above), above))
     return links.alphas
 

@@ -40,6 +40,6 @@ class PruneTree(Pass[PruneTreeConfig]):
         Raises:
             InvalidInput: it is neither a tree nor a forest, or alpha is to be chosen and the task has no validation data.
         """
-        from argosy_controller.pipeline.classical import smaller_trees
+        from argosy_controller.pipeline.classical.smaller_trees import pruned
 
-        return smaller_trees.pruned(model, config, ctx)
+        return pruned(model, config, ctx)

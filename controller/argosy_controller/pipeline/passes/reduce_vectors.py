@@ -30,8 +30,7 @@ class ReduceVectorsConfig(Config, frozen=True, kw_only=True):
 class ReduceVectors(Pass[ReduceVectorsConfig]):
     """Before: vectors 1, 1.1 and 5 with coefficients 0.4, 0.6 and -1. After: vectors 1.1 and 5, coefficients 1 and -1, nearly.
 
-    The coefficients are those with which the fewer vectors come nearest to the old decision function, in the kernel's own
-    space; the intercept stays.
+    The coefficients are those with which the fewer vectors come nearest to the old decision function; the intercept stays.
     """
 
     name = "reduce-vectors"
@@ -50,6 +49,6 @@ class ReduceVectors(Pass[ReduceVectorsConfig]):
         Raises:
             InvalidInput: it has no support vectors, or the task has no validation data to choose by.
         """
-        from argosy_controller.pipeline.classical import fewer_vectors
+        from argosy_controller.pipeline.classical.fewer_vectors import reduced
 
-        return fewer_vectors.reduced(model, config, ctx)
+        return reduced(model, config, ctx)

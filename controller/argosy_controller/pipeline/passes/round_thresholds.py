@@ -29,7 +29,7 @@ class RoundThresholds(Pass[Config]):
         Raises:
             InvalidInput: it is neither a tree nor a forest.
         """
-        from argosy_controller.pipeline.classical import smaller_trees
+        from argosy_controller.pipeline.classical.smaller_trees import rounded
 
         del config
-        return smaller_trees.rounded(model, ctx)
+        return rounded(model, ctx)

@@ -46,6 +46,6 @@ class ThinForest(Pass[ThinForestConfig]):
         Raises:
             InvalidInput: it is no forest, it has fewer trees than are to stay, or the task has no validation data.
         """
-        from argosy_controller.pipeline.classical import smaller_trees
+        from argosy_controller.pipeline.classical.smaller_trees import thinned
 
-        return smaller_trees.thinned(model, config, ctx)
+        return thinned(model, config, ctx)
