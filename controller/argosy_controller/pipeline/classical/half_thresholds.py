@@ -20,13 +20,9 @@ def half_within(threshold: float, least: float, below: float) -> float | None:
     """The binary16 number nearest to the threshold with least <= number < below; None when the gap holds none."""
     with np.errstate(over="ignore"):
         nearest = np.float16(threshold)
-    if float(nearest) == threshold:
-        return threshold
-    side = np.float16(np.inf if float(nearest) < threshold else -np.inf)
-    for one in (float(nearest), float(np.nextafter(nearest, side))):
-        if np.isfinite(one) and least <= one < below:
-            return one
-    return None
+        side = np.float16(np.inf if float(nearest) < threshold else -np.inf)
+        around = (float(nearest), float(np.nextafter(nearest, side)))  # one on each side: the gap holds the threshold itself
+    return next((one for one in around if np.isfinite(one) and least <= one < below), None)
 
 
 def rounded_thresholds(tree: Any, rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], int]:
