@@ -95,23 +95,24 @@ def suggest(session: Session, task: Path, aim: Aim, settings: tuple[str, ...], o
 
 def _draw_list(console: Console, listed: list[Entry]) -> None:
     width = max(len(one.name) for one in listed)
-    for kind, title in (
-        ("pass", "Passes: [[passes]] use = ..."),
-        ("variant", "Variants: [[variants]] use = ..."),
-        ("table", "Tables beside them"),
+    for kind, classical, title in (
+        ("pass", False, "Passes on networks: [[passes]] use = ..."),
+        ("pass", True, "Passes on fitted estimators of scikit-learn"),
+        ("variant", False, "Variants: [[variants]] use = ..."),
+        ("table", False, "Tables beside them"),
     ):
         console.print(title, style="bold", markup=False)
         for one in listed:
-            if one.kind == kind:
+            if one.kind == kind and (one.takes == ["estimator"]) == classical:
                 console.print(f"  {one.name:<{width}}  {plain(one.what)}")
     console.print("\nOptions, defaults and papers: controller recipes NAME")
 
 
 def _draw(console: Console, one: Entry) -> None:
-    from argosy_controller.pipeline.recipes.reference import example
+    from argosy_controller.pipeline.recipes.reference import example, taken
 
     console.print(f"[bold]{one.name}[/bold] ({one.kind}): {plain(one.what)}")
-    for text in (one.more, f"Source: {one.paper}" if one.paper else ""):
+    for text in (one.more, f"Changes {taken(one)}" if one.takes else "", f"Source: {one.paper}" if one.paper else ""):
         if text:
             console.print(plain(text))
     for title, shared in (("Options", False), ("Options of everything that trains", True)):

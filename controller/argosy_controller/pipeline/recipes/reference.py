@@ -31,6 +31,7 @@ _TABLES = {
     "search": (SearchConfig, "How options that are left open are decided: share = { low = 0.3, high = 0.8 }, scope = { choices = [...] }."),
 }
 Kind = Literal["pass", "variant", "table"]
+_MODELS = {"network": "a network of torch's layers", "graph": "a whole ONNX graph", "estimator": "a fitted estimator of scikit-learn"}
 _SHORT = {"IntType": "integer", "FloatType": "number", "BoolType": "true or false", "StrType": "text", "NoneType": "nothing"}
 
 
@@ -63,6 +64,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         more: an example before and after, or how it works.
         paper: where the method is from; empty for a plain conversion.
         format, precision: of a variant's file; empty for a pass.
+        takes: kinds of model that a pass changes: `network`, `graph`, `estimator`; empty for the others.
     """
 
     kind: Kind
@@ -73,6 +75,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     options: list[Option]
     format: str = ""
     precision: str = ""
+    takes: list[str] = []
 
 
 def entries() -> list[Entry]:
@@ -80,6 +83,11 @@ def entries() -> list[Entry]:
     passes = [_entry("pass", name, one) for name, one in PASSES.items()]
     variants = [_entry("variant", name, one) for name, one in EXPORTERS.items()]
     return passes + variants + [_table(name, config, what) for name, (config, what) in _TABLES.items()]
+
+
+def taken(one: Entry) -> str:
+    """What a pass changes, in words; empty for a variant or a table."""
+    return " or ".join(_MODELS[kind] for kind in one.takes)
 
 
 def entry(name: str) -> Entry:
@@ -128,6 +136,7 @@ def _entry(kind: Kind, name: str, one: Any) -> Entry:
         options=list(_options(one.config)),
         format=getattr(one, "format", ""),
         precision=getattr(one, "precision", ""),
+        takes=sorted(getattr(one, "takes", ())),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from argosy_controller.pipeline.recipes.reference import Entry, Option, example, toml
+from argosy_controller.pipeline.recipes.reference import Entry, Option, example, taken, toml
 
 _HEAD = """# Passes, variants, goals and search
 
@@ -31,14 +31,19 @@ def markdown(entries: Iterable[Entry]) -> str:
 
 
 def _contents(entries: list[Entry]) -> list[str]:
-    rows = [f"| [{one.name}](#{one.name}) | {one.kind} | {_cell(one.what)} |" for one in entries]
+    rows = [f"| [{one.name}](#{one.name}) | {_kind(one)} | {_cell(one.what)} |" for one in entries]
     return ["| name | is a | what it does |", "| --- | --- | --- |", *rows, ""]
+
+
+def _kind(one: Entry) -> str:
+    return f"{one.kind} on {', '.join(one.takes)}" if one.takes else one.kind
 
 
 def _section(one: Entry) -> str:
     own = [option for option in one.options if not option.shared]
     lines = [f"### {one.name}\n", f"{one.what}\n"]
     lines += [f"{one.more}\n"] if one.more else []
+    lines += [f"Changes {taken(one)}.\n"] if one.takes else []
     lines += [f"Source: {one.paper}.\n"] if one.paper else []
     lines += _table(own)
     if len(own) < len(one.options):

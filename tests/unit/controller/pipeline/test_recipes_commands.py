@@ -55,6 +55,13 @@ def test_shows_options_by_name_alone_or_after_show() -> None:
         assert text in shown
 
 
+def test_says_which_kind_of_model_a_pass_changes() -> None:
+    assert "Changes a network of torch's layers" in _run("prune-channels").output
+    assert "Changes a fitted estimator of scikit-learn" in _run("thin-forest").output
+    listed = _run().output
+    assert listed.index("Passes on fitted estimators") < listed.index("thin-forest") < listed.index("Variants:")
+
+
 def test_goals_and_search_are_listed_with_their_keys() -> None:
     assert {"accuracy_drop_at_most", "bytes_at_most"} <= {option.name for option in entry("goals").options}
     assert "bayes" in _run("search").output
