@@ -9,17 +9,10 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
+from controller_fixtures import controller
 from controller_process import ControllerProcess
 
-
-@pytest.fixture(scope="module")
-def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControllerProcess]:
-    """One that stays alive, for tests that leave no version behind."""
-    process = ControllerProcess(tmp_path_factory.mktemp("controller") / "fleet")
-    try:
-        yield process.start()
-    finally:
-        process.end()
+__all__ = ["controller", "started"]
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +11,9 @@ import pytest
 from onnx import TensorProto, helper
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-from controller_process import ControllerProcess
+from controller_fixtures import controller
 
-
-@pytest.fixture(scope="module")
-def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControllerProcess]:
-    process = ControllerProcess(tmp_path_factory.mktemp("controller") / "fleet")
-    try:
-        yield process.start()
-    finally:
-        process.end()
+__all__ = ["controller", "model_file"]
 
 
 @pytest.fixture(scope="module")
