@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from argosy_controller.pipeline.exporters.coreml_fp16 import CoreMLFp16
+from argosy_controller.pipeline.exporters.coreml_fp32 import CoreMLFp32
+from argosy_controller.pipeline.exporters.coreml_int8_weights import CoreMLInt8Weights
+from argosy_controller.pipeline.exporters.coreml_packed import CoreMLPacked
 from argosy_controller.pipeline.exporters.interface import Exporter
 from argosy_controller.pipeline.exporters.onnx_fp32 import OnnxFp32
 from argosy_controller.pipeline.exporters.onnx_int4 import OnnxInt4
@@ -32,6 +35,9 @@ EXPORTERS: dict[str, Exporter[Any]] = {
         TFLiteInt16x8(),
         TFLiteInt8Dynamic(),
         TFLiteInt4(),
+        CoreMLFp32(),
         CoreMLFp16(),
+        CoreMLPacked(),
+        CoreMLInt8Weights(),
     )
 }

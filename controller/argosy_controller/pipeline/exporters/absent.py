@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-_COREML = "no engine here runs Core ML, so nothing quantised of it could be measured: take coreml-fp16"
+_COREML = "only weights are quantised in Core ML files here: take coreml-int8-weights, or coreml-fp16"
+_COREML_INT4 = "take coreml-packed with method = 'kmeans' and bits = 4"
 _HALF = "processors compute it in single precision after all: take {}-int8 for a smaller file"
 
 #: By name, the end of the sentence "there is no variant 'coreml-int4'".
 ABSENT = {
-    **{f"coreml-{one}": f": {_COREML}" for one in ("fp32", "int8", "int8-dynamic", "int16x8", "int4", "packed")},
+    **{f"coreml-{one}": f": {_COREML}" for one in ("int8", "int8-dynamic", "int16x8")},
+    "coreml-int4": f": {_COREML_INT4}",
     "onnx-fp16": f": {_HALF.format('onnx')}",
     "tflite-fp16": f": {_HALF.format('tflite')}",
     "tflite-packed": ": TFLite has no operators that unpack bits when a file is loaded: take onnx-packed, or tflite-int4",

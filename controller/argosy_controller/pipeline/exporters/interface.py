@@ -104,6 +104,10 @@ class Exporter(ABC, Generic[C]):
         """What recipes call it, and the default name of the variant."""
         return f"{self.format}-{self.precision}"
 
+    def exact(self, config: C) -> bool:
+        """Whether the file must compute what the model computes, up to the order of additions."""
+        return self.precision in ("fp32", "packed")
+
     @abstractmethod
     def export(self, source: Source, path: Path, config: C) -> None:
         """Writes the file; the same model gives the same bytes."""

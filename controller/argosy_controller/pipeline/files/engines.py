@@ -35,8 +35,10 @@ class Engine(ABC):
     Attributes:
         runtime: its name, as devices report it.
         inputs, outputs: what the file declares, with public names.
+        interprets: it computes what the file says, but is no runtime that serves: its speed and its last digits mean nothing.
     """
 
+    interprets = False
     runtime: str
     inputs: list[TensorSpec]
     outputs: list[TensorSpec]
@@ -147,11 +149,35 @@ ENGINES: dict[str, type[OnnxEngine | TFLiteEngine]] = {"onnx": OnnxEngine, "tfli
 
 
 def open_model(model_format: str, path: Path, plain: bool = False) -> Engine | None:
-    """The file in its runtime; None for a format that no runtime here can run (`coreml`).
+    """The file in its runtime; None where nothing here can run it (`why_not`): Core ML files are interpreted, but on macOS.
 
     Args:
         plain: with other kernels: unfused (onnxruntime), or without XNNPACK (LiteRT; these are the TFLite runtime's).
             They stand for what another device may answer.
     """
+    if model_format == "coreml":
+        return _coreml(path)
     engine = ENGINES.get(model_format)
     return engine(path, plain) if engine else None
+
+
+def _coreml(path: Path) -> Engine | None:
+    from argosy_controller.pipeline.coreml.engine import open_coreml
+
+    try:
+        return open_coreml(path)
+    except InvalidInput:
+        return None
+
+
+def why_not(model_format: str, path: Path) -> str:
+    """Why `open_model` gave None, as part of a sentence."""
+    from argosy_controller.pipeline.coreml.engine import open_coreml
+
+    if model_format != "coreml":
+        return f"no engine on this machine runs the format {model_format}"
+    try:
+        open_coreml(path)
+    except InvalidInput as error:
+        return str(error)
+    return ""

@@ -1,0 +1,89 @@
+"""Core ML files behind the interface of engines: by Core ML itself on macOS, elsewhere by interpreting their program."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from argosy.errors import InvalidInput
+from argosy.protocol.card import TensorSpec
+from argosy_controller.pipeline.coreml.interpreter import Interpreter
+from argosy_controller.pipeline.coreml.package import read_package
+from argosy_controller.pipeline.coreml.program import Program, read_program
+from argosy_controller.pipeline.files.engines import Engine
+from argosy_controller.pipeline.task import Array
+
+
+class MilEngine(Engine):
+    """A program, interpreted. Its speed says nothing about Core ML's."""
+
+    runtime = "MIL interpreter"
+    interprets = True
+
+    def __init__(self, path: Path) -> None:
+        """Opens a package and runs it once, on zeros.
+
+        Raises:
+            InvalidInput: it is refused, or something in it is not known here.
+        """
+        program = read_program(path)
+        self.inputs, self.outputs = list(program.inputs), list(program.outputs)
+        self._interpreter = Interpreter(program)
+        self.run({one.name: np.zeros([1 if size is None else size for size in one.shape], one.dtype) for one in self.inputs})
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Answers one request; integers of other sizes are taken where their values fit."""
+        given = {one.name: torch.from_numpy(_fitting(inputs[one.name], one)) for one in self.inputs}
+        found = self._interpreter.run(given)
+        return {one.name: found[one.name].numpy().astype(one.dtype) for one in self.outputs}
+
+
+def _fitting(array: Array, spec: TensorSpec) -> Array:
+    sizes = array.ndim == len(spec.shape) and all(two in (None, one) for one, two in zip(array.shape, spec.shape, strict=True))
+    converted = array.astype(spec.dtype)
+    if not sizes or (array.dtype.kind in "iu" and not np.array_equal(converted, array)):
+        raise InvalidInput(f"input {spec.name!r} takes {spec.dtype} of shape {spec.shape}, not {array.dtype} of shape {list(array.shape)}")
+    return np.ascontiguousarray(converted)
+
+
+class CoreMLEngine(Engine):
+    """Core ML itself, on the processor. macOS only."""
+
+    runtime = "coreml"
+
+    def __init__(self, path: Path) -> None:
+        """Compiles the package. Raises InvalidInput for one that is refused."""
+        import coremltools
+
+        package, program = read_package(path), read_program(path)
+        self.inputs, self.outputs = list(program.inputs), list(program.outputs)
+        self._folder = tempfile.TemporaryDirectory()
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(self._folder.name)  # read_package has looked at every name and size
+        (root,) = Path(self._folder.name).iterdir()
+        assert package.model
+        self._model: Any = coremltools.models.MLModel(str(root), compute_units=coremltools.ComputeUnit.CPU_ONLY)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """As Core ML predicts."""
+        found = self._model.predict({one.name: _fitting(inputs[one.name], one) for one in self.inputs})
+        return {one.name: np.asarray(found[one.name], dtype=one.dtype) for one in self.outputs}
+
+
+def open_coreml(path: Path) -> Engine:
+    """The engine for a Core ML file on this machine.
+
+    Raises:
+        InvalidInput: the file is refused, or it cannot be run here; the message says what is missing.
+    """
+    return CoreMLEngine(path) if sys.platform == "darwin" else MilEngine(path)
+
+
+__all__ = ["CoreMLEngine", "MilEngine", "Program", "open_coreml"]

@@ -1,0 +1,195 @@
+"""From torch to a Core ML package, by coremltools: which way works, for batches of any size where one does, the same bytes each time.
+
+A trace keeps what the example did, a batch's size with it where the model's code counts with it, and coremltools lacks operators
+for either way into it. So ways are tried in turn: a trace, then torch.export; first for batches of any size, where the converted
+program must answer a batch that no example had as the model does (coreml.interpreter), then for one example at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from argosy.errors import InvalidInput
+from argosy_controller.pipeline.coreml.interpreter import Interpreter
+from argosy_controller.pipeline.coreml.program import read_program
+from argosy_controller.pipeline.exporters.coreml_files import write_package
+from argosy_controller.pipeline.exporters.coreml_names import check_names
+from argosy_controller.pipeline.exporters.interface import Source
+from argosy_controller.pipeline.training import forward
+
+#: The largest batch that a file takes: Core ML wants an end, and endless ranges run on no Neural Engine.
+LARGEST_BATCH = 1024
+#: Of an output's size, how far the program may be off on a batch: another computation is further off.
+_LOOSE = {"FLOAT32": 1e-3, "FLOAT16": 1e-1}
+_LOCATED = re.compile(r"located at: '([^']*)'")
+
+Convert = Callable[[nn.Module, tuple[torch.Tensor, ...]], Any]
+
+
+class NotConvertedError(Exception):
+    """coremltools gave up. Its text names the operator and, after `located at`, where the model calls it."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """In which numbers a program computes, and for which system it is at the earliest, as coremltools names them."""
+
+    numbers: str
+    system: str = "iOS15"
+
+
+def convert(source: Source, path: Path, precision: Precision) -> Any:
+    """Writes a package to `path` and returns coremltools' model of it; a note says when it takes one example at a time.
+
+    Raises:
+        InvalidInput: names cannot be in a Core ML file, or an output is of numbers that it has not.
+        NotConvertedError: no way works; tells of the first.
+    """
+    check_names(source.calibration.inputs, source.outputs)
+    failures: list[Exception] = []
+    for flexible in (True, False):
+        for way in (_traced, _exported):
+            try:
+                model = _converted(source, way, flexible, precision)
+                write_package(model, path, source.folder)
+                if flexible:
+                    _check_batches(source, path, precision)
+                else:
+                    source.note(path, f"takes one example at a time: {_reason(failures)}")
+                return model
+            except InvalidInput:
+                raise
+            except Exception as error:  # torch and coremltools raise what they like
+                failures.append(error)
+    raise failures[0]
+
+
+def _reason(failures: list[Exception]) -> str:
+    found = next((str(one) for one in failures if isinstance(one, _BatchError)), "")
+    return found or "its operators do not convert for a batch of any size"
+
+
+class _BatchError(Exception):
+    """A program does not do for a batch what the model does."""
+
+
+def _converted(source: Source, way: Convert, flexible: bool, precision: Precision) -> Any:
+    import coremltools
+
+    example = source.example(2 if flexible else 1)
+    batch = coremltools.RangeDim(1, LARGEST_BATCH, default=1) if flexible else 1
+    with torch.no_grad(), _quiet():
+        answers = forward(source.network, list(example.values()))
+        program = way(source.network, tuple(example.values()))
+    with _locating():
+        return coremltools.convert(
+            program,
+            inputs=[
+                coremltools.TensorType(name=name, shape=(batch, *one.shape[1:]), dtype=_dtype("input", name, one))
+                for name, one in example.items()
+            ],
+            outputs=[
+                coremltools.TensorType(name=name, dtype=_dtype("output", name, one))
+                for name, one in zip(source.outputs, answers, strict=True)
+            ],
+            convert_to="mlprogram",
+            compute_precision=getattr(coremltools.precision, precision.numbers),
+            minimum_deployment_target=getattr(coremltools.target, precision.system),
+        )
+
+
+def _dtype(kind: str, name: str, tensor: torch.Tensor) -> type[np.generic]:
+    if tensor.is_complex():
+        raise InvalidInput(f"{kind} {name!r} is of complex numbers, which a Core ML file has not: give real and imaginary parts")
+    return np.float32 if tensor.is_floating_point() else np.int32
+
+
+def _traced(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Any:
+    with warnings.catch_warnings():
+        # A trace keeps the one way that the example took; what the model would do for other values is lost silently.
+        warnings.filterwarnings("error", message="Converting a tensor to a Python boolean")
+        return torch.jit.trace(network, example)  # type: ignore[no-untyped-call]
+
+
+def _exported(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Any:
+    """By torch.export, without the copies that coremltools has no operator for."""
+    batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
+    shapes: Any = tuple({0: batch} for _ in example) if len(example[0]) > 1 else None
+    program = torch.export.export(network, example, dynamic_shapes=shapes).run_decompositions({})
+    for node in list(program.graph.nodes):
+        if node.target is torch.ops.aten.alias.default:
+            node.replace_all_uses_with(node.args[0])
+            program.graph.erase_node(node)
+    return program
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch's fused attention is one operator, which no converter has."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextmanager
+def _locating() -> Iterator[None]:
+    """Adds to an error of coremltools where it came from, which it only logs."""
+    logged: list[str] = []
+    handler = _Collecting(logged)
+    logger = logging.getLogger("coremltools")
+    logger.addHandler(handler)
+    try:
+        yield
+    except Exception as error:
+        place = _LOCATED.search("\n".join(logged))
+        raise NotConvertedError(f"{error}\n(located at: '{place[1] if place else 'its top level'}')") from error
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Collecting(logging.Handler):
+    def __init__(self, to: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._to = to
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._to.append(record.getMessage())
+
+
+def _check_batches(source: Source, path: Path, precision: Precision) -> None:
+    """That the program answers three examples at once as the model does.
+
+    Raises:
+        _BatchError: it does not, or it cannot be run here.
+    """
+    example = source.example(3)
+    example = {name: torch.cat([one] * 3)[:3] for name, one in example.items()}
+    with torch.no_grad():
+        wanted = forward(source.network, list(example.values()))
+    try:
+        program = read_program(path)
+        given = {one.name: example[one.name].to(getattr(torch, one.dtype)) for one in program.inputs}
+        got = Interpreter(program).run(given)
+    except InvalidInput as error:
+        raise _BatchError(f"larger batches could not be verified here ({error})") from error
+    for name, one in zip(source.outputs, wanted, strict=True):
+        size = max(1.0, float(one.abs().max())) if one.numel() else 1.0
+        same = got[name].shape == one.shape and float((got[name].double() - one.double()).abs().max()) <= _LOOSE[precision.numbers] * size
+        if not same:
+            raise _BatchError(f"converted for larger batches, output {name!r} is another")

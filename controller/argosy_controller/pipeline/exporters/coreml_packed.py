@@ -1,0 +1,64 @@
+"""Core ML with weights as indices into a table, which is unpacked when the model is loaded: an ML program for iOS 16 and later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from argosy_controller.pipeline.exporters.interface import Exporter, Source
+from argosy_controller.pipeline.options import Config
+
+#: Weights of fewer numbers stay as they are: their table would take what the indices save.
+_LEAST_VALUES = 512
+
+
+class CoreMLPackedConfig(Config, frozen=True, kw_only=True):
+    """How tables come about.
+
+    Attributes:
+        method: `unique` keeps every weight to the bit, so it packs those with at most 256 different values (shared, binary);
+            `kmeans` packs all by the nearest of 2^bits values.
+    """
+
+    method: Annotated[Literal["unique", "kmeans"], Meta(description="unique: no weight changes; kmeans: the nearest of 2^bits values")] = (
+        "unique"
+    )
+    bits: Annotated[Literal[1, 2, 4, 6, 8], Meta(description="of kmeans: bits of an index")] = 6
+
+
+class CoreMLPacked(Exporter[CoreMLPackedConfig]):
+    """Palettised, as coremltools calls it. Activations and arithmetic are in single precision."""
+
+    format = "coreml"
+    precision = "packed"
+    paper = "Han et al. 2016, Deep compression, arXiv:1510.00149, section 3"
+    config = CoreMLPackedConfig
+
+    def exact(self, config: CoreMLPackedConfig) -> bool:
+        """Only `unique` changes no weight."""
+        return config.method == "unique"
+
+    def export(self, source: Source, path: Path, config: CoreMLPackedConfig) -> None:
+        """Converts, and packs each weight tensor of 512 numbers or more."""
+        from coremltools.optimize import coreml
+
+        from argosy_controller.pipeline.exporters.coreml_convert import Precision, convert
+        from argosy_controller.pipeline.exporters.coreml_files import write_package
+
+        model = convert(source, path, Precision("FLOAT32", "iOS16"))
+        bits = config.bits if config.method == "kmeans" else None
+        how = coreml.OpPalettizerConfig(mode=config.method, nbits=bits, weight_threshold=_LEAST_VALUES)
+        packed = coreml.palettize_weights(model, coreml.OptimizationConfig(global_config=how))
+        write_package(packed, path, source.folder)
+        count = sum(one.type == "constexpr_lut_to_dense" for one in _operations(packed))
+        source.note(path, f"weights kept as codebook ({count} tensors)" if count else _NOTHING)
+
+
+_NOTHING = "no tensor has few enough different values: share weights or binarise before, or take method = 'kmeans'"
+
+
+def _operations(model: Any) -> list[Any]:
+    function = model.get_spec().mlProgram.functions["main"]
+    return list(function.block_specializations[function.opset].operations)
