@@ -1,4 +1,4 @@
-"""An import, inside its process: a ready ONNX or TFLite file becomes a bundle of one variant."""
+"""An import, inside its process: a ready ONNX or TFLite file becomes a bundle of one variant; converting.py makes several."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 from argosy.errors import ArgosyError, InvalidInput
 from argosy.names import check_file_name, check_name
 from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE
 from argosy_controller.pipeline.files.engines import Engine, open_model
+from argosy_controller.pipeline.files.estimators import is_skops, may_be_pickle
 from argosy_controller.pipeline.files.formats import detect, onnx_precision, prepared_onnx, tflite_precision
 from argosy_controller.pipeline.files.sample import random_requests, sample_requests
 from argosy_controller.pipeline.lineage import packages, sha256_file
@@ -36,12 +38,32 @@ def import_file(request: ImportRequest, tell: Tell) -> None:
     check_name("model", request.model)
     companions = checked_companions([Path(one) for one in request.companions])
     given = Path(request.file)
+    if is_skops(given) or (request.trust_pickle and may_be_pickle(given)):
+        return _converting().convert_estimator(request, companions, tell)
     model_format = detect(given)
+    if request.variants or request.recipe:
+        _check_converts(given, model_format)
+        return _converting().convert_graph(request, companions, tell)
     with tempfile.TemporaryDirectory() as scratch:
         file, notes = _prepared(given, model_format, Path(scratch))
         engine = _opened(model_format, file, given.name)
         tell("read", 1, 1)
         _measure_and_write(request, model_format, file, engine, companions, notes, tell)
+
+
+def _converting() -> ModuleType:
+    """Loaded where something is converted: it brings torch."""
+    from argosy_controller.pipeline import converting
+
+    return converting
+
+
+def _check_converts(given: Path, model_format: str) -> None:
+    if model_format == "tflite":
+        raise InvalidInput(
+            f"{given.name} is a TFLite file, of which no other variants are made: import it without --variant and --recipe, "
+            "or convert the model that it was made of"
+        )
 
 
 def checked_companions(paths: Sequence[Path]) -> list[Path]:

@@ -23,6 +23,8 @@ def import_command(request: ImportRequest) -> str:
     """Likewise for a ready file."""
     words = ["controller", "models", "import", request.model, Path(request.file).name]
     words += ["--sample", Path(request.sample).name] if request.sample else []
-    for one in request.companions:
-        words += ["--with", Path(one).name]
+    words += ["--recipe", Path(request.recipe).name] if request.recipe else []
+    words += ["--trust-pickle"] if request.trust_pickle else []
+    for option, values in (("--variant", request.variants), ("--with", [Path(one).name for one in request.companions])):
+        words += [word for one in values for word in (option, one)]
     return shlex.join(words)

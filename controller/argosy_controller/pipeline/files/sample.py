@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -29,6 +30,53 @@ def sample_requests(path: Path, inputs: Sequence[TensorSpec]) -> tuple[list[Requ
     Raises:
         InvalidInput: it cannot be read, holds pickled objects, or a name, shape, dtype or count does not fit.
     """
+    split, count = _split(path, inputs)
+    requests = [{name: parts[i if len(parts) > 1 else 0] for name, parts in split.items()} for i in range(min(count, COUNT))]
+    return requests, f"probes are the first {len(requests)} of {count} examples of {path.name}"
+
+
+def sample_examples(path: Path, inputs: Sequence[TensorSpec]) -> dict[str, Array]:
+    """All examples of a sample, by name in the order of the inputs: arrays along the first dimension where all of them lie so.
+
+    Where one does not (a state whose batch is its second dimension, a scalar), all are `Whole` examples. Raises as
+    `sample_requests`.
+    """
+    split, count = _split(path, inputs)
+    parts = {spec.name: split[spec.name] * (1 if len(split[spec.name]) > 1 else count) for spec in inputs}
+    if all(spec.shape and spec.shape[0] in (None, 1) and parts[spec.name][0].shape[0] == 1 for spec in inputs):
+        return {name: np.concatenate(found) for name, found in parts.items()}
+    return {name: cast(Array, Whole(found)) for name, found in parts.items()}
+
+
+class Whole:
+    """Examples of one input, each as the model takes it alone. Stands where an array (examples, ...) stands, for one at a time."""
+
+    def __init__(self, parts: Sequence[Array]) -> None:
+        self._parts = list(parts)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of each."""
+        return self._parts[0].dtype
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, index: slice) -> Whole:
+        return Whole(self._parts[index])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if len(self._parts) != 1:
+            raise InvalidInput(f"{len(self._parts)} examples of this model make no batch: it takes one at a time")
+        return np.array(self._parts[0], dtype=dtype)
+
+    def copy(self) -> Array:
+        """The one example."""
+        return np.asarray(self)
+
+
+def _split(path: Path, inputs: Sequence[TensorSpec]) -> tuple[dict[str, list[Array]], int]:
+    """Per input its examples (or the one for all), and how many there are."""
     arrays = _read(path)
     known = {spec.name: spec for spec in inputs}
     for name in arrays:
@@ -38,9 +86,7 @@ def sample_requests(path: Path, inputs: Sequence[TensorSpec]) -> tuple[list[Requ
     if missing:
         raise InvalidInput(f"sample {path.name} lacks an array for input {missing[0]!r}: save it as numpy.savez(FILE, {missing[0]}=...)")
     split = {name: _examples(path.name, known[name], array) for name, array in arrays.items()}
-    count = _count(path.name, split)
-    requests = [{name: parts[i if len(parts) > 1 else 0] for name, parts in split.items()} for i in range(min(count, COUNT))]
-    return requests, f"probes are the first {len(requests)} of {count} examples of {path.name}"
+    return split, _count(path.name, split)
 
 
 def random_requests(inputs: Sequence[TensorSpec], seed: int) -> tuple[list[Request], str]:

@@ -62,7 +62,14 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
 
 
 class ImportRequest(msgspec.Struct, frozen=True, kw_only=True, tag="import"):
-    """Make a bundle of a ready model file. `sample` empty: seeded random inputs."""
+    """Make a bundle of a ready model file.
+
+    Attributes:
+        sample: npz of real inputs; empty makes seeded random ones.
+        variants: by their names in recipes; with none, and no recipe, a file that runs is taken as it is.
+        recipe: file with passes, variants and goals; empty for none.
+        trust_pickle: open an estimator even if it is a Python pickle.
+    """
 
     model: str
     file: str
@@ -70,6 +77,9 @@ class ImportRequest(msgspec.Struct, frozen=True, kw_only=True, tag="import"):
     companions: list[str]
     out: str
     seed: int
+    variants: list[str] = []
+    recipe: str = ""
+    trust_pickle: bool = False
 
 
 class SuggestRequest(msgspec.Struct, frozen=True, kw_only=True, tag="suggest"):

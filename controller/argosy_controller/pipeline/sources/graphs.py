@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +66,13 @@ class OnnxGraph(Foreign):
     runtime = "onnxruntime"
 
     def __init__(
-        self, content: bytes, inputs: tuple[str, ...], outputs: tuple[str, ...], name: str, example: Mapping[str, Array] | None = None
+        self,
+        content: bytes,
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        name: str,
+        example: Mapping[str, Array] | None = None,
+        changing: Collection[str] = (),
     ) -> None:
         """Opens it, and checks that it has the task's public names, in the task's order.
 
@@ -74,6 +80,7 @@ class OnnxGraph(Foreign):
             name: of the file, for messages.
             example: one real request, as the file takes it; `network` needs it where inputs are integers or have free sizes
                 beside the batch.
+            changing: inputs that are known to differ from request to request: none of them may decide which way the model takes.
 
         Raises:
             InvalidInput: it does not open here, or has other names.
@@ -84,7 +91,7 @@ class OnnxGraph(Foreign):
         _check_names(name, "inputs", [one.name for one in self._session.get_inputs()], inputs)
         _check_names(name, "outputs", [one.name for one in self._session.get_outputs()], outputs)
         self._inputs, self._outputs, self._name = inputs, outputs, name
-        self._example = dict(example or {})
+        self._example, self._changing = dict(example or {}), frozenset(changing)
         self._one_by_one = _one_by_one(self._session)
 
     @cached_property
@@ -99,11 +106,11 @@ class OnnxGraph(Foreign):
 
         content = self.onnx()
         example = self._example or made_up(self._session, self._name)
-        return checked(imported(content, self._name, example), self._session, example, self._name)
+        return checked(imported(content, self._name, example, self._changing), self._session, example, self._name)
 
     def rewritten(self, content: bytes) -> OnnxGraph:
         """Another graph in place of this one, with the same names."""
-        return OnnxGraph(content, self._inputs, self._outputs, self._name, self._example)
+        return OnnxGraph(content, self._inputs, self._outputs, self._name, self._example, self._changing)
 
     def onnx(self) -> bytes:
         """The file: one, with no weights beside it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +43,14 @@ class Imported:
     fixed: dict[str, Any]
 
 
-def imported(content: bytes, file: str, example: Mapping[str, Array]) -> Imported:
+def imported(content: bytes, file: str, example: Mapping[str, Array], changing: Collection[str] = ()) -> Imported:
     """Imports a file by running it on an example, operator by operator.
 
     Args:
         file: its name, for messages.
         example: one request: an array for each input, by name, as the file takes it. Sizes that the file leaves free become
             those of the example, but for the batch.
+        changing: inputs that must not decide which way the model takes.
 
     Raises:
         InvalidInput: an operator or an option of it has no counterpart (named, with its node), or the file is hostile.
@@ -59,28 +60,28 @@ def imported(content: bytes, file: str, example: Mapping[str, Array]) -> Importe
     batch = _batch_dimensions(model)
     if batch:
         try:
-            return _imported(model, file, [_repeated(example, batch, count) for count in _TRIALS], free=True)
+            return _imported(model, file, [_repeated(example, batch, count) for count in _TRIALS], changing)
         except InvalidInput:
             pass  # where it needs the batch's size, it gets the example's
-    return _imported(model, file, [example], free=False)
+    return _imported(model, file, [example], changing)
 
 
-def _imported(model: onnx.ModelProto, file: str, runs: list[Mapping[str, Array]], free: bool) -> Imported:
+def _imported(model: onnx.ModelProto, file: str, runs: Sequence[Mapping[str, Array]], changing: Collection[str]) -> Imported:
     builder = Builder(len(runs))
-    worker = _Importer(builder, opset(model), file)
+    worker = _Importer(builder, opset(model), file, changing)
     known: dict[str, Value] = worker.constants(model.graph)
     for one in _inputs(model):
         known[one.name] = builder.input(one.name, tuple(_tensor(run[one.name]) for run in runs))
     with torch.no_grad():
         found = worker.run(model.graph, known)
-        return Imported(builder.finished(found), free, builder.fixed)
+        return Imported(builder.finished(found), len(runs) > 1, builder.fixed)
 
 
 class _Importer:
     """Goes through graphs, the outer one and those inside it."""
 
-    def __init__(self, builder: Builder, version: int, file: str) -> None:
-        self._builder, self._opset, self._file = builder, version, file
+    def __init__(self, builder: Builder, version: int, file: str, changing: Collection[str]) -> None:
+        self._builder, self._opset, self._file, self._changing = builder, version, file, changing
 
     def constants(self, graph: onnx.GraphProto) -> dict[str, Value]:
         """The graph's initializers."""
@@ -140,7 +141,7 @@ class _Importer:
             raise Undecided("decides by the size of the batch")
         for name in sorted(condition.of):
             value = self._builder.inputs[name].tensor
-            if value.numel() != 1 or value.is_floating_point():
+            if value.numel() != 1 or value.is_floating_point() or name in self._changing:
                 raise Unsupported(f"decides by the values of input {name!r:.80}, which only a run can know: take ONNX variants")
             self._builder.fixed[name] = value.item()
         return bool(condition.tensor)
