@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PIP := install --quiet --disable-pip-version-check
 
-.PHONY: help setup check format unit test nightly demo bench reference screenshot constraints clean
+.PHONY: help setup check format unit test nightly demo bench zoo reference screenshot constraints clean
 
 help: ## Say what each target is for.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ demo: setup ## The whole loop with four agents; KEEP=1 leaves it running.
 
 bench: setup ## The benchmarks, NAME=one of tests/benchmarks or all; writes build/bench and docs/benchmarks.md.
 	$(BIN)/python tests/benchmarks $(NAME)
+
+zoo: setup ## Every reference model in every form, checked: build/bench/zoo.json, docs/zoo.md; QUICK=1 a few, MODEL=name one.
+	$(BIN)/python tests/zoo $(if $(QUICK),--quick) $(if $(MODEL),--model $(MODEL))
 
 reference: .venv/.ready ## Write docs/reference-passes.md from the registered passes and variants.
 	$(BIN)/controller recipes --markdown > docs/reference-passes.md.new && mv docs/reference-passes.md.new docs/reference-passes.md

@@ -18,4 +18,5 @@ def zoo(session: Session) -> None:
 
     listed = [{"name": name, "summary": summary(name)} for name in names()]
     width = max(len(one["name"]) for one in listed)
-    session.show(listed, lambda console: [console.print(f"zoo:{one['name']:<{width}}  {plain(one['summary'])}") for one in listed])
+    lines = [f"zoo:{one['name']:<{width}}  {plain(one['summary'])}" for one in listed]
+    session.show(listed, lambda console: console.print("\n".join(lines)))

@@ -51,7 +51,7 @@ class CapsNet(nn.Module):
         """Images (batch, 1, 28, 28) to lengths (batch, classes)."""
         below = self.primary(relu(self.conv(images))).flatten(2).unflatten(1, (-1, self.inner))  # batch, kinds, inner, places
         below = squash(below.transpose(2, 3).flatten(1, 2))  # batch, capsules, inner
-        votes = (below.transpose(0, 1) @ self.vote).transpose(0, 1).unflatten(2, (self.classes, -1))
+        votes = (below.transpose(0, 1) @ self.vote).transpose(0, 1).unflatten(2, (self.classes, -1))  # type: ignore[no-untyped-call]
         above = route(votes, self.rounds)
         return torch.sqrt((above * above).sum(-1) + _TINY)
 

@@ -19,7 +19,7 @@ class Attention(nn.Module):
         self.heads, self.scale = heads, (width // heads) ** -0.5
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # type: ignore[no-untyped-call,no-any-return]
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Places (batch, length, width) with their mask (batch, length)."""

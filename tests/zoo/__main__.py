@@ -1,0 +1,107 @@
+"""`make zoo`: builds every model of the zoo in every form, checks each file against the model, and draws the matrix.
+
+Writes build/bench/zoo.json and docs/zoo.md. A model whose cells were made from the same sources is not built again. Ends with 1 and
+names the cell when a file is not what it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from building_cells import Builder
+from cells import Cell, problems
+from members import ROOT, Member, members
+from page import page
+
+from argosy_controller.pipeline.caching.remembering import own_sources
+from argosy_controller.pipeline.recipes.recipe import parse_recipe
+
+OUT, PAGE, WORK = ROOT / "build" / "bench" / "zoo.json", ROOT / "docs" / "zoo.md", ROOT / "build" / "zoo"
+_VERSIONS = ("torch", "onnxruntime", "ai-edge-litert", "litert-torch", "coremltools", "scikit-learn", "skl2onnx")
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The cells of one model, and of what they were made."""
+
+    key: str
+    cells: list[Cell]
+
+
+def main(argv: list[str]) -> int:
+    """Runs what was asked for; returns the exit code."""
+    asked = _arguments(argv)
+    listed = members(asked.quick)
+    unknown = set(asked.model) - {one.name for one in listed}
+    if unknown:
+        print(f"the zoo has no model {min(unknown)!r}: choose from {', '.join(one.name for one in listed)}", file=sys.stderr)
+        return 2
+    work = WORK / ("quick" if asked.quick else "full")
+    for number, one in enumerate(listed, start=1):
+        if not asked.model or one.name in asked.model:
+            _made(one, work, f"[{number}/{len(listed)}] {one.name}", again=one.name in asked.again)
+    return _finish(listed, work, draw=not asked.quick)
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make zoo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a few models with short trainings, in two minutes")
+    parser.add_argument("--model", action="append", default=[], metavar="NAME", help="only this one; the others keep their cells")
+    parser.add_argument("--again", action="append", default=[], metavar="NAME", help="build this one even if its cells are kept")
+    return parser.parse_args(argv)
+
+
+def _made(member: Member, work: Path, title: str, again: bool) -> None:
+    """Builds a member and keeps its cells, or says that they are kept."""
+    path, key = work / f"{member.name}.json", f"{own_sources()} {sorted(member.settings)} {member.recipe}"
+    if not again and (kept := _kept(path)) is not None and kept.key == key:
+        return print(f"{title}: kept", flush=True)
+    began = time.monotonic()
+    folder = work / member.name
+    folder.mkdir(parents=True, exist_ok=True)
+    cells = Builder(member, folder, work / "cache", partial(_tell, title, began)).cells()
+    path.with_suffix(".new").write_bytes(msgspec.json.format(msgspec.json.encode(Kept(key, cells)), indent=1))
+    path.with_suffix(".new").replace(path)
+    _tell(title, began, f"{len(cells)} cells")
+
+
+def _tell(title: str, began: float, text: str) -> None:
+    print(f"{title} {time.monotonic() - began:4.0f} s  {text}", flush=True)
+
+
+def _kept(path: Path) -> Kept | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Kept)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _finish(listed: list[Member], work: Path, draw: bool) -> int:
+    """Writes what there is; the page only when no model is missing."""
+    kept = {one.name: found for one in listed if (found := _kept(work / f"{one.name}.json")) is not None}
+    cells = [one for found in kept.values() for one in found.cells]
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    document = {"cells": cells, "versions": {name: importlib.metadata.version(name) for name in _VERSIONS}, "command": "make zoo"}
+    OUT.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
+    print(f"{len(cells)} cells of {len(kept)} models in {OUT.relative_to(ROOT)}")
+    missing = [one.name for one in listed if one.name not in kept]
+    if missing:
+        print(f"not built yet: {', '.join(missing)}", file=sys.stderr)
+    if draw and not missing:
+        PAGE.write_text(page(cells, {one.name: parse_recipe(one.recipe).summary for one in listed}))
+        print(f"drawn in {PAGE.relative_to(ROOT)}")
+    found = problems(cells)
+    for one in found:
+        print(one, file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    sys.exit(main(sys.argv[1:]))
