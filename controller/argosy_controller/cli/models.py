@@ -47,19 +47,56 @@ def show(session: Session, model: str) -> None:
     session.show(found, lambda console: _draw_versions(console, found))
 
 
-@models.command("import", epilog="\b\nExample:\n  controller models import digits model.onnx --sample inputs.npz --with labels.txt")
+_IMPORTS = """\b
+Examples:
+  controller models import digits model.onnx --sample inputs.npz --with labels.txt
+  controller models import digits model.onnx --sample inputs.npz --variant onnx-fp32 --variant onnx-int8 --variant tflite-int8
+  controller models import wine forest.skops --sample rows.npz"""
+
+
+@models.command("import", epilog=_IMPORTS)
 @click.argument("name")
 @click.argument("file", type=_FILE)
-@click.option("--sample", type=_FILE, metavar="NPZ", help="Real inputs, one array per input name; needed unless all inputs are floats.")
+@click.option(
+    "--sample",
+    type=_FILE,
+    metavar="NPZ",
+    help="Real inputs, one array per input name; needed for variants, and unless all inputs are floats.",
+)
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="USE",
+    help="Make this of the file (onnx-int8, tflite-fp32, ...), as in recipes; repeatable.",
+)
+@click.option(
+    "--recipe", type=_FILE, metavar="FILE", help="Passes for graphs or estimators, variants, and goals of size and latency (TOML)."
+)
 @click.option("--with", "companions", type=_FILE, multiple=True, metavar="FILE", help="A file that travels with the model; repeatable.")
+@click.option(
+    "--trust-pickle", is_flag=True, help="Open an estimator also if it is a Python pickle (.pkl, .joblib), which can run any code."
+)
 @click.option("--publisher-key", metavar="FILE|URI", help="Sign with this key here, instead of the controller's (lab mode).")
 @controller_options
 def import_model(
-    session: Session, name: str, file: Path, sample: Path | None, companions: tuple[Path, ...], publisher_key: str | None
+    session: Session,
+    name: str,
+    file: Path,
+    sample: Path | None,
+    variants: tuple[str, ...],
+    recipe: Path | None,
+    companions: tuple[Path, ...],
+    trust_pickle: bool,
+    publisher_key: str | None,
 ) -> None:
-    """Register a ready ONNX or TFLite file as the next version of model NAME.
+    """Register a ready ONNX, TFLite or scikit-learn (skops) file as the next version of model NAME.
 
-    The file is opened only in a child process with limits; its answers to the sample become its golden probes.
+    Without --variant and --recipe an ONNX or TFLite file is registered as it is, and a fitted estimator as onnx-fp32 and
+    tflite-fp32. With them one version carries all that is made of an ONNX file or an estimator; each variant is compared with the
+    file's own answers to the sample, which also tells ranges to those that are quantised.
+
+    The file is opened only in a child process with limits; the answers to the sample become golden probes.
     """
     from argosy_controller.cli.progress import following
     from argosy_controller.cli.publish import publish
@@ -67,8 +104,13 @@ def import_model(
 
     check_name("model", name)
     with session.client() as client, tempfile.TemporaryDirectory(prefix="argosy-import-") as temporary:
+        if variants or recipe:
+            client.get("/status")  # minutes of conversion must not end with "no controller runs"
         with following(f"import {file.name}") as on_progress:
-            bundle = run_import(name, file, sample, companions, Path(temporary) / "bundle", on_progress)
+            out = Path(temporary) / "bundle"
+            bundle = run_import(
+                name, file, sample, companions, out, on_progress, variants=variants, recipe=recipe, trust_pickle=trust_pickle
+            )
         version = publish(client, bundle, publisher_key)
     session.show(version, lambda console: draw_version(console, version))
 

@@ -39,11 +39,13 @@ def import_file(request: ImportRequest, tell: Tell) -> None:
     companions = checked_companions([Path(one) for one in request.companions])
     given = Path(request.file)
     if is_skops(given) or (request.trust_pickle and may_be_pickle(given)):
-        return _converting().convert_estimator(request, companions, tell)
+        _converting().convert_estimator(request, companions, tell)
+        return
     model_format = detect(given)
     if request.variants or request.recipe:
         _check_converts(given, model_format)
-        return _converting().convert_graph(request, companions, tell)
+        _converting().convert_graph(request, companions, tell)
+        return
     with tempfile.TemporaryDirectory() as scratch:
         file, notes = _prepared(given, model_format, Path(scratch))
         engine = _opened(model_format, file, given.name)
