@@ -49,6 +49,7 @@ class Part:
         deadline: when silence becomes a loss, seconds since 1970; None while its clock does not run, because the device
             was not online since it was told.
         previous: what the slot should have held before; None where it was empty.
+        reason: why it is in this state, as operators read it.
     """
 
     device: str
@@ -58,6 +59,7 @@ class Part:
     generation: int = 0
     deadline: float | None = None
     previous: Held | None = None
+    reason: str = ""
 
     @property
     def member(self) -> bool:

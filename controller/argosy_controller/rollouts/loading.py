@@ -144,6 +144,7 @@ def _part(row: RolloutDeviceRow, contents: Mapping[str, SlotContent]) -> Part:
         generation=row.generation,
         deadline=row.deadline or None,
         previous=held_of(row.previous),
+        reason=row.reason,
     )
 
 

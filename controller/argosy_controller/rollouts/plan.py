@@ -168,7 +168,9 @@ def _speaking(rollout: Rollout, fleet: Mapping[str, Device]) -> list[Part]:
 def _proceed(rollout: Rollout, fleet: Mapping[str, Device], evidence: Evidence, now: float) -> list[Action]:
     choices = {name: _choice(rollout, device) for name, device in fleet.items() if _candidate(rollout, device)}
     excluded: list[Action] = [
-        Exclude(name, rollout.stage, reason) for name, (content, reason) in choices.items() if content is None and name not in rollout.parts
+        Exclude(name, rollout.stage, reason)
+        for name, (content, reason) in choices.items()
+        if content is None and _unsaid(rollout, name, reason)
     ]
     runnable = {name: (content, reason) for name, (content, reason) in choices.items() if content is not None}
     told = _fill(rollout, fleet, runnable, now)
@@ -182,6 +184,12 @@ def _candidate(rollout: Rollout, device: Device) -> bool:
     part = rollout.parts.get(device.name)
     free = device.matches and not device.revoked and device.busy is None and device.capabilities is not None
     return free and (part is None or not part.member)
+
+
+def _unsaid(rollout: Rollout, name: str, reason: str) -> bool:
+    """Whether operators have not read yet that, and why, a device gets nothing: what it can run may have changed since."""
+    part = rollout.parts.get(name)
+    return part is None or part.reason != reason
 
 
 def _choice(rollout: Rollout, device: Device) -> tuple[SlotContent | None, str]:
@@ -282,7 +290,9 @@ def _tell_latecomers(rollout: Rollout, fleet: Mapping[str, Device], now: float) 
     late = [fleet[part.device] for part in rollout.parts.values() if not part.member and part.device in fleet]
     open_to = [device for device in late if _candidate(rollout, device) and not _newer(rollout, device)]
     chosen = [(device, *_choice(rollout, device)) for device in open_to]
-    return [_tell(rollout, device, content, reason, now) for device, content, reason in chosen if content is not None]
+    told = [_tell(rollout, device, content, reason, now) for device, content, reason in chosen if content is not None]
+    none = [(device.name, reason) for device, content, reason in chosen if content is None and _unsaid(rollout, device.name, reason)]
+    return [*told, *(Exclude(name, rollout.parts[name].stage, reason) for name, reason in none)]
 
 
 def _newer(rollout: Rollout, device: Device) -> bool:

@@ -237,7 +237,7 @@ def test_a_failure_after_the_finish_concerns_that_device_only() -> None:
 def test_a_device_without_a_runnable_variant_is_excluded_with_the_reason() -> None:
     actions = look(rollout(), idle("a"), idle("phone", capabilities=COREML))
     assert [type(action) for action in actions] == [Exclude, Tell]
-    assert actions[0] == Exclude("phone", 0, "no runnable variant: the device runs mlmodel in any precision; there is onnx-fp32")
+    assert actions[0] == Exclude("phone", 0, NONE_FOR_COREML)
 
 
 def test_an_excluded_device_counts_again_once_it_can_run_a_variant() -> None:
@@ -245,9 +245,21 @@ def test_an_excluded_device_counts_again_once_it_can_run_a_variant() -> None:
     assert isinstance(look(rollout(excluded), idle("a"))[0], Tell)
 
 
+NONE_FOR_COREML = "no runnable variant: onnx-fp32 (no runtime for onnx on the device)"
+
+
 def test_pauses_when_no_selected_device_can_run_any_variant() -> None:
-    actions = look(rollout(Part("a", 0, PartState.EXCLUDED)), idle("a", capabilities=COREML))
+    actions = look(rollout(Part("a", 0, PartState.EXCLUDED, reason=NONE_FOR_COREML)), idle("a", capabilities=COREML))
     assert [type(action) for action in actions] == [Pause]
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.FINISHED])
+def test_a_device_that_gets_nothing_says_why_it_does_now_not_why_it_once_did(state: State) -> None:
+    unheard = Part("a", 0, PartState.EXCLUDED, reason="it has not said yet what it can run")
+    actions = look(rollout(unheard, state=state), idle("a", capabilities=COREML, desired=None))
+    assert actions == [Exclude("a", 0, NONE_FOR_COREML)]
+    said = replace(unheard, reason=NONE_FOR_COREML)
+    assert not any(isinstance(one, Exclude) for one in look(rollout(said, state=state), idle("a", capabilities=COREML, desired=None)))
 
 
 def test_waits_for_a_device_that_is_online_and_has_not_reported_yet() -> None:
