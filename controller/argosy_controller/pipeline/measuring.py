@@ -15,10 +15,10 @@ from argosy.protocol.card import Parity, TensorSpec
 from argosy_controller.pipeline.exporters import EXPORTERS
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
 from argosy_controller.pipeline.exporters.refusals import refusal
-from argosy_controller.pipeline.files.engines import Engine, open_model
+from argosy_controller.pipeline.files.engines import Engine, open_model, why_not
 from argosy_controller.pipeline.files.probes import COUNT
 from argosy_controller.pipeline.numbers.comparison import Scored, confusion, drop
-from argosy_controller.pipeline.numbers.evaluation import judged, predict, requests
+from argosy_controller.pipeline.numbers.evaluation import as_declared, judged, predict, requests
 from argosy_controller.pipeline.numbers.parity import EXAMPLES, off_by, parity
 from argosy_controller.pipeline.processes.messages import Tell
 from argosy_controller.pipeline.recipes.recipe import Variant
@@ -30,7 +30,11 @@ from argosy_controller.pipeline.variants import Measured, measured
 #: Of an output's size, what converting to single precision may change: another order of additions, not more.
 _LARGEST_LOSS = 1e-4
 _BATCH = 128
-_NOT_HERE = "not measured here: no engine on this machine runs the format {}; it was converted, not run"
+_NOT_HERE = "not verified here: {}; it was converted, not run"
+_INTERPRETED = "computed here by interpreting the file's program, not by Core ML: not timed, and no probes"
+#: Examples that a program which takes one at a time is asked by interpreting it: a minute, for a small model.
+_MOST_ONE_BY_ONE = 2000
+_TOO_MANY = "accuracy not measured: the program takes one example at a time, and {} are too many to interpret"
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,12 @@ class Held:
     """The held-out examples, and what models answered to them before any file was made.
 
     Attributes:
-        before: of the trained model before the first pass: what every drop is against.
+        before: of the trained model before the first pass: what every drop is against; None where the examples have no targets.
         finished: of the model after the last pass, to the first examples: what every file must answer.
     """
 
     split: Split
-    before: Scored
+    before: Scored | None
     finished: Mapping[str, Array]
 
 
@@ -90,19 +94,45 @@ def measured_variant(variant: Variant, source: Source, task: Task, held: Held, t
         return _unmeasured(variant, exporter, file, source)
     tell(f"measure {variant.name}", 0, 1)
     _check_names(variant, engine, source)
-    outputs = predict(engine, held.split)
+    split = _asked(engine, held.split)
+    outputs = predict(engine, split)
     same = {name: outputs[name][: len(array)] for name, array in held.finished.items()}
-    if exporter.precision in ("fp32", "packed"):
+    if exporter.exact(variant.config):
         _check_numbers(variant, held.finished, same)
-    after = judged(task, outputs, held.split.targets)
-    probes = list(requests(held.split.take(slice(0, COUNT))))
-    found = measured(variant.name, exporter.precision, exporter.format, file, engine, probes, after.accuracy, source.notes.get(file, []))
+    after = judged(task, outputs, split.targets) if split is held.split and held.before else None
+    found = _found(variant, exporter, file, engine, held.split, after, source.notes.get(file, []))
     tell(f"measure {variant.name}", 1, 1)
     return replace(
         found,
-        drop=drop(task.judged_by, held.before, after),
-        confusion=confusion(task.labels, held.before, after),
+        drop=drop(task.judged_by, held.before, after) if held.before and after else None,
+        confusion=confusion(task.labels, held.before, after) if held.before and after else None,
         parity=parity(runtime_of(source.model), held.finished, same, [engine.runtime], held.split.targets.dtype.kind in "biu"),
+    )
+
+
+def _asked(engine: Engine, split: Split) -> Split:
+    """The held-out examples; of a program that must be interpreted one by one, only as many as parity needs."""
+    one_by_one = engine.interprets and any(one.shape and one.shape[0] is not None for one in engine.inputs)
+    return split.take(slice(0, EXAMPLES)) if one_by_one and len(split) > _MOST_ONE_BY_ONE else split
+
+
+def _found(
+    variant: Variant, exporter: Exporter[Any], file: Path, engine: Engine, split: Split, after: Scored | None, notes: list[str]
+) -> Measured:
+    """What probes tell, where the engine is one that serves."""
+    accuracy = after.accuracy if after else None
+    if not engine.interprets:
+        probes = [as_declared(one, engine.inputs) for one in requests(split.take(slice(0, COUNT)))]
+        return measured(variant.name, exporter.precision, exporter.format, file, engine, probes, accuracy, notes)
+    return Measured(
+        name=variant.name,
+        format=exporter.format,
+        precision=exporter.precision,
+        file=file,
+        inputs=engine.inputs,
+        outputs=engine.outputs,
+        accuracy=accuracy,
+        notes=[_INTERPRETED, *([] if after or len(split) <= _MOST_ONE_BY_ONE else [_TOO_MANY.format(len(split))]), *notes],
     )
 
 
@@ -133,6 +163,7 @@ def _unmeasured(variant: Variant, exporter: Exporter[Any], file: Path, source: S
     example = source.example(1)
     with torch.no_grad():
         results = forward(source.model, list(example.values()))
+    reason = _NOT_HERE.format(why_not(exporter.format, file))
     return Measured(
         name=variant.name,
         format=exporter.format,
@@ -140,8 +171,8 @@ def _unmeasured(variant: Variant, exporter: Exporter[Any], file: Path, source: S
         file=file,
         inputs=[_spec(name, one) for name, one in example.items()],
         outputs=[_spec(name, one) for name, one in zip(source.outputs, results, strict=True)],
-        parity=Parity(source=runtime_of(source.model), reason=_NOT_HERE.format(exporter.format)),
-        notes=[_NOT_HERE.format(exporter.format), *source.notes.get(file, [])],
+        parity=Parity(source=runtime_of(source.model), reason=reason),
+        notes=[reason, *source.notes.get(file, [])],
     )
 
 
