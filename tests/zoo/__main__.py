@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     work = WORK / ("quick" if asked.quick else "full")
     for number, one in enumerate(listed, start=1):
         if not asked.model or one.name in asked.model:
-            _made(one, work, f"[{number}/{len(listed)}] {one.name}", again=one.name in asked.again)
+            _made(one, work, f"[{number}/{len(listed)}] {one.name}", one.name in asked.again, asked.kept)
     return _finish(listed, work, draw=not asked.quick)
 
 
@@ -53,14 +53,15 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make zoo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few models with short trainings, in two minutes")
     parser.add_argument("--model", action="append", default=[], metavar="NAME", help="only this one; the others keep their cells")
+    parser.add_argument("--kept", action="store_true", help="take cells that are kept, whatever sources they were made from")
     parser.add_argument("--again", action="append", default=[], metavar="NAME", help="build this one even if its cells are kept")
     return parser.parse_args(argv)
 
 
-def _made(member: Member, work: Path, title: str, again: bool) -> None:
+def _made(member: Member, work: Path, title: str, again: bool, old_too: bool) -> None:
     """Builds a member and keeps its cells, or says that they are kept."""
     path, key = work / f"{member.name}.json", f"{own_sources()} {sorted(member.settings)} {member.recipe}"
-    if not again and (kept := _kept(path)) is not None and kept.key == key:
+    if not again and (kept := _kept(path)) is not None and (old_too or kept.key == key):
         return print(f"{title}: kept", flush=True)
     began = time.monotonic()
     folder = work / member.name

@@ -12,7 +12,10 @@ from argosy_controller.pipeline.report import VariantReport
 
 #: In single precision a file may be off by this much; of classical models so many examples must keep their label.
 LARGEST_DIFFERENCE, LEAST_AGREEMENT = 1e-4, 0.999
+#: By so much less may the older runtime agree with the model than the newer one, where its kernels round otherwise.
+ROUNDING = 0.05
 NEWER, OLDER = "ai-edge-litert", "tflite-runtime"
+RUNTIMES = ("onnxruntime", NEWER, OLDER)
 
 
 class Drop(msgspec.Struct, frozen=True):
@@ -35,6 +38,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         verified_by: which of them, or what else, gave the answers that were compared.
         reason: why there is no file, why it was not verified, or why a difference is as large as it is.
         shipped: the model's recipe names this variant, so it must build.
+        fault: what no reason excuses: a device would be offered what it cannot run, or would answer wrongly.
     """
 
     model: str
@@ -51,6 +55,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     examples: int = 0
     shipped: bool = True
+    fault: str = ""
 
 
 class Older(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +79,8 @@ def cell(model: str, row: VariantReport, older: Older | None, shipped: bool) -> 
         older: of a TFLite file, what the older runtime said; None of others.
     """
     newer = row.parity or Parity(source="", reason="the report says nothing of it")
-    also = older.parity if older else None
+    barred = bool(row.needs.runtimes) and OLDER not in row.needs.runtimes
+    also = older.parity if older and not barred else None
     return Cell(
         model=model,
         variant=row.name,
@@ -84,12 +90,13 @@ def cell(model: str, row: VariantReport, older: Older | None, shipped: bool) -> 
         max_abs_diff=_worst(max, newer.max_abs_diff, also and also.max_abs_diff),
         agreement=_worst(min, newer.agreement, also and also.agreement),
         accuracy_drop=Drop(row.drop.value, row.drop.low, row.drop.high, row.drop.metric) if row.drop else None,
-        runtimes=_runtimes(newer, also),
+        runtimes=[one for one in RUNTIMES if one in newer.verified_by or (also is not None and one in also.verified_by)],
         verified_by=[*newer.verified_by, *(also.verified_by if also else [])],
-        reason=_joined(newer.reason, older, row),
+        reason="; ".join(one for one in (newer.reason, *_of_older(older, barred, row)) if one),
         source=newer.source,
         examples=min([newer.examples, *([also.examples] if also else [])]),
         shipped=shipped,
+        fault="" if barred or older is None else _fault(newer, older),
     )
 
 
@@ -98,19 +105,22 @@ def _worst(choose: Any, *values: float | None) -> float | None:
     return choose(known) if known else None
 
 
-def _runtimes(newer: Parity, older: Parity | None) -> list[str]:
-    names = ("onnxruntime", NEWER, OLDER)
-    return [one for one in names if one in newer.verified_by or (older is not None and one in older.verified_by)]
+def _of_older(older: Older | None, barred: bool, row: VariantReport) -> list[str]:
+    """What is to be said where the older runtime did not verify a file; its card keeps such a file from it."""
+    if older is None:
+        return []
+    told = next((one for one in row.notes if OLDER in one), f"for {', '.join(row.needs.runtimes)} alone")
+    return [older.not_asked, told if barred and not older.not_asked else ""]
 
 
-def _joined(reason: str, older: Older | None, row: VariantReport) -> str:
-    parts = [reason]
-    if older and older.refused:
-        needs = f"its card asks for {', '.join(row.needs.runtimes)}" if row.needs.runtimes else "and its card does not say so"
-        parts.append(f"{OLDER} 2.14.0 does not run it ({older.refused}); {needs}")
-    if older and older.not_asked:
-        parts.append(older.not_asked)
-    return "; ".join(one for one in parts if one)
+def _fault(newer: Parity, older: Older) -> str:
+    if older.refused:
+        return f"{OLDER} 2.14.0 does not run it, and its card does not say so: {older.refused}"
+    if older.parity is None or newer.agreement is None or older.parity.agreement is None:
+        return ""
+    if older.parity.agreement < newer.agreement - ROUNDING:
+        return f"{OLDER} 2.14.0 gives {older.parity.agreement:.1%} the model's class, {NEWER} {newer.agreement:.1%}, and its card does not say so"
+    return ""
 
 
 def problem(one: Cell) -> str:
@@ -120,8 +130,8 @@ def problem(one: Cell) -> str:
         if one.shipped:
             return f"{where}: its recipe names this variant, and it does not build: {one.reason}"
         return "" if one.reason else f"{where}: there is no file, and no reason is given"
-    if "does not say so" in one.reason:
-        return f"{where}: {one.reason}"
+    if one.fault:
+        return f"{where}: {one.fault}"
     if one.max_abs_diff is None:
         return "" if one.reason else f"{where}: it was not verified, and no reason is given"
     return _inexact(one, where) if one.precision == "fp32" else ""

@@ -26,7 +26,7 @@ class Mnist(Task):
 
     outputs = ("logits",)
     settings = {"mnist": "folder with mnist-train.npz and mnist-test.npz; without it scikit-learn's digits, enlarged"}
-    epochs, epochs_of_digits, batch_size, examples, held_out = 3, 30, 64, 60_000, 10_000
+    epochs, epochs_of_digits, batch_size, examples, held_out = 3, 30, 64, 60_000, 5_000
 
     def __init__(self, given: Mapping[str, str]) -> None:
         super().__init__(given)
