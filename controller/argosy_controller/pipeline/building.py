@@ -14,6 +14,7 @@ from argosy.names import check_name
 from argosy_controller.pipeline.caching.remembering import Memory, remembering, take_bundle
 from argosy_controller.pipeline.compressing import Compressed, compressed, untrained
 from argosy_controller.pipeline.exporters.interface import Source
+from argosy_controller.pipeline.files.labels import check_labels, written_labels
 from argosy_controller.pipeline.lineage import fingerprint, machine, packages, sha256_file, spelled
 from argosy_controller.pipeline.measuring import held_out, measured_variant
 from argosy_controller.pipeline.numbers.goals import Judgement, check_goals, judge, require
@@ -48,6 +49,7 @@ def build(request: BuildRequest, tell: Tell) -> None:
     model_name = check_name("model", request.model or task.name)
     tell("data", 0, 1)
     data = checked_data(task, request.seed)
+    check_labels(task.labels, task.name)
     tell("data", 1, 1)
     memory = remembering(request, task, THREADS)
     given = _given(request, task, data)
@@ -67,7 +69,8 @@ def build(request: BuildRequest, tell: Tell) -> None:
         found = [measured_variant(one, source, task, held, tell) for one in recipe.variants]
         found = timed(with_needs([with_layers(one, made.original, source) for one in found]))
         lineage = _lineage(request, recipe, data, search)
-        _finish(request, recipe, model_name, found, lineage, made, Standard(task.judged_by, held.before.accuracy), search)
+        beside = written_labels(task.labels, Path(scratch))
+        _finish(request, recipe, model_name, found, beside, lineage, made, Standard(task.judged_by, held.before.accuracy), search)
     if memory:
         memory.cache.keep_folder(key, Path(request.out))
 
@@ -124,13 +127,14 @@ def _finish(
     recipe: Recipe,
     model: str,
     found: list[Measured],
+    companions: list[Path],
     lineage: dict[str, str],
     made: Compressed,
     standard: Standard,
     search: SearchReport | None,
 ) -> None:
     out = Path(request.out)
-    cards = [write_variant(out, model, one, (), lineage) for one in found]
+    cards = [write_variant(out, model, one, companions, lineage) for one in found]
     wishes = {one.name: one.goals for one in recipe.variants}
     judgements = [one for each in found for one in judge(each.name, wishes[each.name], standard.figures(each, made.steps[-1]))]
     report = Report(
