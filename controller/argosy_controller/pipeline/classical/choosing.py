@@ -17,7 +17,24 @@ from argosy_controller.pipeline.task import Split
 from argosy_controller.pipeline.training import forward, tensors
 
 #: Drops are differences of figures: what is below is rounding.
-_NOTHING = 1e-12
+NOTHING = 1e-12
+
+
+def validation(ctx: Context, use: str, instead: str = "") -> Split:
+    """The task's validation data.
+
+    Args:
+        use: name of the pass, `instead`: the option that needs no such data, for the message.
+
+    Raises:
+        InvalidInput: the task holds none back. Training data would not do: a full-grown tree knows them by heart.
+    """
+    if ctx.data.validation is None:
+        raise InvalidInput(
+            f"pass {use} chooses by validation data, and data() of task {ctx.task.name!r} holds none back: "
+            f"return Data(..., validation=Split(...)){f', or set {instead}' if instead else ''}"
+        )
+    return ctx.data.validation
 
 
 @dataclass(frozen=True)
@@ -35,29 +52,17 @@ class Judge:
 
     @classmethod
     def of(cls, model: Fitted, ctx: Context, use: str, instead: str = "") -> Judge:
-        """On the task's validation data.
-
-        Args:
-            use: name of the pass, `instead`: the option that needs no such data, for the message.
-
-        Raises:
-            InvalidInput: the task holds none back. Training data would not do: a full-grown tree knows them by heart.
-        """
-        if ctx.data.validation is None:
-            raise InvalidInput(
-                f"pass {use} chooses by validation data, and data() of task {ctx.task.name!r} holds none back: "
-                f"return Data(..., validation=Split(...)){f', or set {instead}' if instead else ''}"
-            )
-        return cls(model, ctx, ctx.data.validation, _figure(model, ctx, ctx.data.validation))
+        """On the task's validation data; arguments and errors as of `validation`."""
+        split = validation(ctx, use, instead)
+        return cls(model, ctx, split, _figure(model, ctx, split))
 
     def drop(self, estimator: Any) -> float:
         """How much worse an estimator is than the model given, in the metric's unit; negative when it is better."""
-        worse = self.before - _figure(self.model.replaced(estimator), self.ctx, self.split)
-        return worse if self.ctx.task.judged_by.higher_is_better else -worse
+        return _lost(self.ctx, self.before, _figure(self.model.replaced(estimator), self.ctx, self.split))
 
     def holds(self, estimator: Any, drop_at_most: float) -> bool:
         """Whether it is worse by no more than that."""
-        return self.drop(estimator) <= drop_at_most + _NOTHING
+        return self.drop(estimator) <= drop_at_most + NOTHING
 
 
 def _figure(model: Fitted, ctx: Context, split: Split) -> float:
@@ -67,9 +72,23 @@ def _figure(model: Fitted, ctx: Context, split: Split) -> float:
     return ctx.task.judged_by.value(outputs, split.targets)
 
 
-def told_rows(judge: Judge) -> str:
+def worse(ctx: Context, answers: NDArray[np.float64], than: NDArray[np.float64], targets: NDArray[Any]) -> float:
+    """How much worse answers (rows, classes), or (rows, 1) values, are than others, in the metric's unit; negative when better."""
+    return _lost(ctx, *(ctx.task.judged_by.value(_outputs(ctx, one), targets) for one in (than, answers)))
+
+
+def _outputs(ctx: Context, answers: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    single = answers.astype(np.float32)
+    return dict(zip(ctx.task.outputs, (single, single.argmax(-1)), strict=False))
+
+
+def _lost(ctx: Context, before: float, after: float) -> float:
+    return before - after if ctx.task.judged_by.higher_is_better else after - before
+
+
+def told(split: Split) -> str:
     """On what was chosen, for people."""
-    return f"{len(judge.split):,} validation examples"
+    return f"{len(split):,} validation examples"
 
 
 def boldest(count: int, holds: Callable[[int], bool], on_step: Callable[[int, int], None]) -> int:

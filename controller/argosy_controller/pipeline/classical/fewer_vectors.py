@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.classical.choosing import Judge, boldest, told_rows
+from argosy_controller.pipeline.classical.choosing import Judge, boldest, told
 from argosy_controller.pipeline.classical.families import MACHINES, final
 from argosy_controller.pipeline.classical.fitted import Fitted
 from argosy_controller.pipeline.classical.parts import with_final
@@ -40,7 +40,7 @@ def reduced(model: nn.Module, config: ReduceVectorsConfig, ctx: Context) -> Fitt
     else:
         judge = Judge.of(model, ctx, "reduce-vectors", "share")
         gone = boldest(_PARTS - 1, lambda parts: judge.holds(of_share(1 - parts / _PARTS), config.drop_at_most), ctx.on_step)
-        share, by = 1 - gone / _PARTS, f", by {told_rows(judge)}"
+        share, by = 1 - gone / _PARTS, f", by {told(judge.split)}"
     result = model.replaced(of_share(share))
     ctx.note(f"{len(final(result.estimator).support_vectors_):,} of {len(svm.support_vectors_):,} support vectors{by}")
     return result

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.classical.choosing import Judge, boldest, told_rows, wanted
+from argosy_controller.pipeline.classical.choosing import NOTHING, Judge, boldest, told, validation, wanted, worse
 from argosy_controller.pipeline.classical.families import FORESTS, final, steps
 from argosy_controller.pipeline.classical.fitted import Fitted
 from argosy_controller.pipeline.classical.forest_thinning import order_of_worth, tree_answers, with_trees
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from argosy_controller.pipeline.passes.prune_tree import PruneTreeConfig
     from argosy_controller.pipeline.passes.thin_forest import ThinForestConfig
 
-Alphas = list[NDArray[np.float64]]
+Floats = NDArray[np.float64]
+Alphas = list[Floats]
 
 
 def pruned(model: nn.Module, config: PruneTreeConfig, ctx: Context) -> Fitted:
@@ -41,7 +42,7 @@ def pruned(model: nn.Module, config: PruneTreeConfig, ctx: Context) -> Fitted:
 
     number = boldest(len(prices), holds, ctx.on_step)
     alpha = float(prices[number - 1]) if number else -1.0
-    ctx.note(f"alpha {alpha:.6g}, by {told_rows(judge)}" if number else f"nothing pruned: every branch costs more, by {told_rows(judge)}")
+    ctx.note(f"alpha {alpha:.6g}, by {told(judge.split)}" if number else f"nothing pruned: every branch costs more, by {told(judge.split)}")
     return _noted(fitted, fitted.replaced(_at(fitted.estimator, alphas, alpha)), ctx)
 
 
@@ -64,20 +65,33 @@ def thinned(model: nn.Module, config: ThinForestConfig, ctx: Context) -> Fitted:
     count = len(forest.estimators_)
     if config.trees > count:
         raise InvalidInput(f"pass thin-forest is to keep {config.trees} trees, and the forest has {count}: lower trees")
-    judge = Judge.of(fitted, ctx, "thin-forest")
-    answers = tree_answers(forest, reaching_final(fitted.estimator, next(iter(judge.split.inputs.values()))))
-    order = order_of_worth(answers, wanted(fitted, answers.shape[-1], judge.split.targets))
+    split = validation(ctx, "thin-forest")
+    answers = tree_answers(forest, reaching_final(fitted.estimator, next(iter(split.inputs.values()))))
+    targets = wanted(fitted, answers.shape[-1], split.targets)
+    kept = config.trees or _fewest(answers, targets, split.targets, config.drop_at_most, ctx)
+    ctx.on_step(1, 1)
+    ctx.note(f"{kept} of {count} trees, by {told(split)}")
+    result = with_final(fitted.estimator, with_trees(forest, order_of_worth(answers, targets)[:kept]))
+    return _noted(fitted, fitted.replaced(result), ctx)
 
-    def of_first(trees: int) -> Any:
-        return with_final(fitted.estimator, with_trees(forest, order[:trees]))
 
-    if config.trees:
-        ctx.on_step(1, 1)
-        kept = config.trees
-    else:
-        kept = count - boldest(count - 1, lambda gone: judge.holds(of_first(count - gone), config.drop_at_most), ctx.on_step)
-    ctx.note(f"{kept} of {count} trees, by {told_rows(judge)}")
-    return _noted(fitted, fitted.replaced(of_first(kept)), ctx)
+def _fewest(answers: Floats, wanted_answers: Floats, targets: NDArray[Any], drop_at_most: float, ctx: Context) -> int:
+    """The smallest number of trees that is worse than all of them by no more than `drop_at_most`.
+
+    Examples that chose the trees flatter them. So each half of the examples judges the order that the other half chose, and the
+    mean of both counts; and since more trees are not worse but by chance, the drops are made to fall with the number of trees
+    by the nearest falling curve (isotonic regression).
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    halves = [np.arange(start, len(targets), 2) for start in (0, 1)] if len(targets) > 1 else [np.arange(len(targets))] * 2
+    both = []
+    for chooses, judges in (halves, halves[::-1]):
+        order = order_of_worth(answers[:, chooses], wanted_answers[chooses])
+        means = np.cumsum(answers[order][:, judges], axis=0) / np.arange(1, len(order) + 1)[:, None, None]
+        both.append([worse(ctx, one, means[-1], targets[judges]) for one in means])
+    holds = isotonic_regression(np.mean(both, axis=0), increasing=False) <= drop_at_most + NOTHING
+    return int(holds.argmax()) + 1 if holds.any() else len(answers)
 
 
 def rounded(model: nn.Module, ctx: Context) -> Fitted:

@@ -116,8 +116,7 @@ def refitted(machine: Machine, fewer: Sequence[Floats]) -> Machine:
 
 
 def _nearest(kernel: Kernel, new: Floats, old: Floats, coefficients: Floats) -> Floats:
-    found: Floats = np.linalg.lstsq(kernel(old, new), kernel(old, old) @ coefficients, rcond=_NO_DIRECTION)[0]
-    return found
+    return np.asarray(np.linalg.lstsq(kernel(old, new), kernel(old, old) @ coefficients, rcond=_NO_DIRECTION)[0], dtype=np.float64)
 
 
 def with_machine(svm: Any, machine: Machine) -> Any:
