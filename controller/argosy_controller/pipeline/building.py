@@ -66,6 +66,7 @@ def build(request: BuildRequest, tell: Tell) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         source = Source(made.model, task.outputs, data.calibrating, data.judging, task, Path(scratch))
         held = held_out(made.original, made.model, task, data.test)
+        assert held.before is not None
         found = [measured_variant(one, source, task, held, tell) for one in recipe.variants]
         found = timed(with_needs([with_layers(one, made.original, source) for one in found]))
         lineage = _lineage(request, recipe, data, search)

@@ -12,6 +12,7 @@ from argosy_controller.pipeline.passes.factorise import Factorise
 from argosy_controller.pipeline.passes.finetune import Finetune
 from argosy_controller.pipeline.passes.fold_batch_norm import FoldBatchNorm
 from argosy_controller.pipeline.passes.interface import Pass
+from argosy_controller.pipeline.passes.optimise_graph import OptimiseGraph
 from argosy_controller.pipeline.passes.prune_channels import PruneChannels
 from argosy_controller.pipeline.passes.prune_magnitude import PruneMagnitude
 from argosy_controller.pipeline.passes.prune_taylor import PruneTaylor
@@ -41,6 +42,7 @@ PASSES: dict[str, Pass[Any]] = {
         CorrectBias(),
         QuantiseAware(),
         Binarise(),
+        OptimiseGraph(),
         PruneTree(),
         ThinForest(),
         RoundThresholds(),

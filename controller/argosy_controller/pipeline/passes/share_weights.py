@@ -15,7 +15,8 @@ Bits = Annotated[int, Meta(ge=1, le=8)]
 
 
 class ShareWeightsConfig(TrainingConfig, frozen=True, kw_only=True):
-    """Options. Weights that are 0 stay 0, and 0 is then one of the values.
+    """Options. Weights that are 0 stay 0, and 0 is then one of the values. An ONNX graph is never trained: `epochs` and what
+    follows from it say nothing there.
 
     Attributes:
         conv_bits, linear_bits: a weight tensor keeps at most 2^bits different values; biases stay as they are.
@@ -41,9 +42,13 @@ class ShareWeights(Pass[ShareWeightsConfig]):
     name = "share-weights"
     paper = "Han et al., Deep compression, ICLR 2016, arXiv:1510.00149, section 3"
     config = ShareWeightsConfig
+    takes = frozenset({"network", "graph"})
 
     def apply(self, model: nn.Module, config: ShareWeightsConfig, ctx: Context) -> nn.Module:
         """A copy in which every weight tensor of a convolution or linear layer holds at most 2^bits different values."""
-        from argosy_controller.pipeline.methods.codebooks import shared
+        from argosy_controller.pipeline.methods import codebooks, graph_rewriting
+        from argosy_controller.pipeline.sources.graphs import OnnxGraph
 
-        return shared(model, config, ctx)
+        if isinstance(model, OnnxGraph):
+            return graph_rewriting.shared(model, config, ctx)
+        return codebooks.shared(model, config, ctx)

@@ -93,6 +93,7 @@ class OnnxGraph(Foreign):
         self._inputs, self._outputs, self._name = inputs, outputs, name
         self._example, self._changing = dict(example or {}), frozenset(changing)
         self._one_by_one = _one_by_one(self._session)
+        self.eval()
 
     @cached_property
     def imported(self) -> Imported:

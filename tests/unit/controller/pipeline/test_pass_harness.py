@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_type_hints
 
 import msgspec
@@ -11,8 +13,11 @@ import pytest
 import torch
 
 from argosy_controller.pipeline.classical.fitted import Fitted
+from argosy_controller.pipeline.exporters.interface import Source
+from argosy_controller.pipeline.exporters.onnx_fp32 import OnnxFp32
 from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.passes.interface import Config, Context
+from argosy_controller.pipeline.sources.graphs import OnnxGraph
 from argosy_controller.pipeline.task import Data, Split, Task
 from argosy_controller.pipeline.training import forward
 
@@ -39,6 +44,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "distil": [{"epochs": 1}, {"epochs": 1, "match": "outputs", "fresh": True}, {"epochs": 1, "hint_student": "2", "hint_teacher": "3"}],
     "factorise": [{}, {"share": 0.3}, {"share": 0.3, "convolutions": "spatial"}],
     "fold-batch-norm": [{}],
+    "optimise-graph": [{}],
     "swap-activation": [{}, {"old": "relu", "new": "hard-swish"}],
     "equalise-layers": [{}, {"sweeps": 1}],
     "correct-bias": [{}, {"bits": 4, "per_channel": False}],
@@ -74,7 +80,7 @@ class Blooms(Task):
 @pytest.fixture
 def context(name: str, task: Task) -> Context:
     """A context of a task whose model the pass takes."""
-    given = task if "network" in PASSES[name].takes else Blooms({})
+    given = Blooms({}) if PASSES[name].takes == {"estimator"} else task
     return Context(given, given.data(0), seed=3, on_step=lambda done, total: None)
 
 
@@ -84,11 +90,22 @@ def network(name: str, context: Context) -> Any:
     if "network" in PASSES[name].takes:
         torch.manual_seed(0)
         return context.task.model(0).eval()
+    if "graph" in PASSES[name].takes:
+        torch.manual_seed(0)
+        return as_graph(context.task.model(0).eval(), context)
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.svm import SVC
 
     estimator = SVC() if name == "reduce-vectors" else RandomForestClassifier(8)
     return Fitted(estimator, "features", context.task.outputs).fitted_on(context.data.train, 0)
+
+
+def as_graph(model: torch.nn.Module, context: Context) -> OnnxGraph:
+    """The same model as an ONNX file."""
+    data, task = context.data, context.task
+    with TemporaryDirectory() as scratch:
+        source = Source(model, task.outputs, data.calibrating, data.judging, task, Path(scratch))
+        return OnnxGraph(source.file(OnnxFp32()).read_bytes(), tuple(data.train.inputs), task.outputs, "model.onnx")
 
 
 def _applied(name: str, options: dict[str, Any], model: torch.nn.Module, context: Context) -> torch.nn.Module:
