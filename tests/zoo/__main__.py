@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from building_cells import Builder
-from cells import Cell, problems
-from members import ROOT, Member, members
-from page import page
+from zoo_builder import Builder
+from zoo_cells import Cell, problems
+from zoo_members import ROOT, Member, members
+from zoo_page import page
 
 from argosy_controller.pipeline.caching.remembering import own_sources
 from argosy_controller.pipeline.recipes.recipe import parse_recipe
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
     for number, one in enumerate(listed, start=1):
         if not asked.model or one.name in asked.model:
             _made(one, work, f"[{number}/{len(listed)}] {one.name}", one.name in asked.again, asked.kept)
-    return _finish(listed, work, draw=not asked.quick)
+    return _finish(listed, work, asked.quick)
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -83,24 +83,34 @@ def _kept(path: Path) -> Kept | None:
         return None
 
 
-def _finish(listed: list[Member], work: Path, draw: bool) -> int:
-    """Writes what there is; the page only when no model is missing."""
+def _finish(listed: list[Member], work: Path, quick: bool) -> int:
+    """Writes what there is; the page only of a full run in which no model is missing."""
     kept = {one.name: found for one in listed if (found := _kept(work / f"{one.name}.json")) is not None}
     cells = [one for found in kept.values() for one in found.cells]
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    document = {"cells": cells, "versions": {name: importlib.metadata.version(name) for name in _VERSIONS}, "command": "make zoo"}
-    OUT.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
-    print(f"{len(cells)} cells of {len(kept)} models in {OUT.relative_to(ROOT)}")
+    _write(cells, quick)
+    print(f"{len(cells)} cells of {len(kept)} models")
     missing = [one.name for one in listed if one.name not in kept]
     if missing:
         print(f"not built yet: {', '.join(missing)}", file=sys.stderr)
-    if draw and not missing:
+    elif not quick:
         PAGE.write_text(page(cells, {one.name: parse_recipe(one.recipe).summary for one in listed}))
         print(f"drawn in {PAGE.relative_to(ROOT)}")
     found = problems(cells)
     for one in found:
         print(one, file=sys.stderr)
     return 1 if found else 0
+
+
+def _write(cells: list[Cell], quick: bool) -> None:
+    """Into zoo.json; of a quick run into zoo-quick.json, and into zoo.json where no full run has left one."""
+    versions = {name: importlib.metadata.version(name) for name in _VERSIONS}
+    document = {"cells": cells, "versions": versions, "command": "make zoo QUICK=1" if quick else "make zoo"}
+    text = msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    if quick:
+        OUT.with_name("zoo-quick.json").write_bytes(text)
+    if not quick or not OUT.exists() or b'"make zoo QUICK=1"' in OUT.read_bytes():
+        OUT.write_bytes(text)
 
 
 if __name__ == "__main__":

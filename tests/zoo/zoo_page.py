@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cells import NEWER, OLDER, Cell
-from members import COLUMNS
+from zoo_cells import NEWER, OLDER, Cell
+from zoo_members import COLUMNS
 
 HEAD = """# The zoo and its matrix
 

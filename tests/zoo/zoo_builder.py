@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import tomllib
-from cells import OLDER, Cell, Older, cell, refused
-from members import COLUMNS, Member
+from zoo_cells import OLDER, Cell, Older, cell, refused
+from zoo_members import COLUMNS, Member
 
 from argosy.errors import ArgosyError
 from argosy.protocol.card import MODEL_FILES
