@@ -85,7 +85,7 @@ def compressed(
     else:
         first = _Link(key, "train", False, lambda: _trained(model, task, data, seed, _teller(tell, "train")))
         original, seconds = _made(first, model, data, seed, tell, memory)
-        told = [_step("train", task.training, original, data, seconds)]
+        told = [_first_step(task, original, data, seconds)]
     current = original
     for number, step in enumerate(steps, start=1):
         key = memory.after(key, step, seed + number) if memory else ""
@@ -178,6 +178,13 @@ def _check_finite(model: nn.Module, what: str) -> None:
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise InvalidInput(f"{what} has values that are not finite (NaN or infinity) in {name!r}: load or train it again")
+
+
+def _first_step(task: Task, original: nn.Module, data: Data, seconds: float) -> Step:
+    """Of the first training; an estimator fits itself by its own options, whatever the task says of epochs."""
+    if kind_of(original) != "estimator":
+        return _step("train", task.training, original, data, seconds)
+    return _step("fit", Config(), original, data, seconds, [original.extra_repr()])
 
 
 def _step(name: str, config: Config, model: nn.Module, data: Data, seconds: float, notes: Sequence[str] = ()) -> Step:

@@ -95,10 +95,11 @@ class GoalRow:
 
 @dataclass(frozen=True)
 class StepRow:
-    """What a step left of the model; shares are of the model after training."""
+    """What a step left of the model; shares are of the model after training. `notes`: what it decided by itself."""
 
     step: str
     options: str
+    notes: tuple[str, ...]
     parameters: str
     parameters_share: float
     not_zero: str
@@ -317,6 +318,7 @@ def _steps(steps: list[Step]) -> tuple[StepRow, ...]:
         StepRow(
             step=short(one.step, 40),
             options=words.options(one.options),
+            notes=tuple(short(text, 200) for text in one.notes[:10]),
             parameters=words.count(one.parameters),
             parameters_share=_share(one.parameters, first.parameters),
             not_zero=words.count(one.not_zero),
