@@ -338,9 +338,27 @@ def checked_data(task: Task, seed: int) -> Data:
         data = task.data(seed)
     if not isinstance(data, Data):
         raise InvalidInput(f"data() of task {task.name!r} must return Data(train=..., test=...), not {type(data).__name__}")
+    if data.train.targets.dtype.kind in "UO":
+        data = _numbered(task, data)
     for part, split in (("train", data.train), ("test", data.test), ("calibration", data.calibrating)):
         _check_split(f"the {part} data of task {task.name!r}", split, data.train)
     return data
+
+
+def _numbered(task: Task, data: Data) -> Data:
+    """Data whose targets are names of classes, with their numbers in `task.labels`, which are the names in order if it has none."""
+    if not task.labels:
+        vars(task)["labels"] = tuple(str(one) for one in np.unique(data.train.targets.astype(str)))
+    numbers = {name: number for number, name in enumerate(task.labels)}
+
+    def counted(split: Split) -> Split:
+        unknown = set(split.targets.astype(str)) - set(numbers)
+        if unknown:
+            raise InvalidInput(f"the data of task {task.name!r} have class {min(unknown)!r:.100}, which is none of its labels")
+        return Split(split.inputs, np.array([numbers[str(one)] for one in split.targets], np.int64))
+
+    parts = {name: getattr(data, name) for name in ("train", "test", "calibration", "validation")}
+    return Data(**{name: counted(one) for name, one in parts.items() if one is not None})
 
 
 def _check_split(what: str, split: Split, like: Split) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -81,8 +82,6 @@ def _check_options(last: Any) -> None:
     if isinstance(last, MACHINES) and (callable(last.kernel) or last.kernel not in KERNELS):
         shown = "a function" if callable(last.kernel) else repr(last.kernel)
         raise InvalidInput(f"{type(last).__name__} has kernel {shown}, which does not convert: take one of {', '.join(KERNELS)}")
-    for name in ("positive", "warm_start"):
-        del name
 
 
 def is_fitted(estimator: Any) -> bool:
@@ -129,6 +128,23 @@ def class_names(estimator: Any) -> tuple[str, ...]:
     return () if plain else tuple(str(one) for one in classes)
 
 
+def check_labels(estimator: Any, labels: Sequence[str]) -> None:
+    """Whether a task calls the classes as a fitted classifier does, if both give them names.
+
+    Raises:
+        InvalidInput: they are others, or in another order.
+    """
+    last = final(estimator)
+    if not isinstance(last, CLASSIFIERS) or not labels:
+        return
+    here = class_names(estimator)
+    if len(labels) != len(last.classes_) or (here and last.classes_.dtype.kind not in "iuf" and tuple(labels) != here):
+        raise InvalidInput(
+            f"the estimator has classes {', '.join(map(str, last.classes_))}, and the task labels {', '.join(labels)}: "
+            "name as many in the task, in the estimator's order"
+        )
+
+
 def scores_of(estimator: Any, rows: Array) -> Array:
     """Probabilities, or decision values where there are none: (rows, classes) float32, columns as in `classes_`."""
     if not isinstance(final(estimator), _NO_PROBABILITIES):
@@ -141,7 +157,8 @@ def check_data(estimator: Any, split: Split) -> tuple[Array, Array]:
     """The columns and targets of examples that an estimator can learn from or be asked.
 
     Raises:
-        InvalidInput: there are several inputs, the input is no table, or it has other columns than the estimator learnt.
+        InvalidInput: there are several inputs, the input is no table, it has other columns than the estimator learnt, or targets
+            are no class numbers from 0 without gaps (a classifier), no numbers (a regressor).
     """
     if len(split.inputs) != 1:
         raise InvalidInput(f"an estimator takes one table, and the data have inputs {', '.join(split.inputs)}: put their columns into one")
@@ -154,7 +171,26 @@ def check_data(estimator: Any, split: Split) -> tuple[Array, Array]:
     learnt = getattr(estimator, "n_features_in_", None)
     if learnt is not None and learnt != columns.shape[1]:
         raise InvalidInput(f"the estimator was fitted on {learnt} columns, and input {name!r} of the data has {columns.shape[1]}")
-    return columns, split.targets
+    return columns, _classes(split.targets) if isinstance(final(estimator), CLASSIFIERS) else _values(split.targets)
+
+
+def _classes(targets: Array) -> Array:
+    if targets.ndim != 1 or targets.dtype.kind not in "iub":
+        raise InvalidInput(f"a classifier takes one class number per example as target, not {targets.dtype} of {targets.shape}")
+    found = np.unique(targets).astype(np.int64)
+    missing = np.setdiff1d(np.arange(found.max(initial=-1) + 1), found)
+    if len(missing) or found[0] < 0:
+        lacking = f"lack class {missing[0]}" if len(missing) else f"have class {found[0]}"
+        raise InvalidInput(f"the training data {lacking}: number the classes from 0, and give examples of each")
+    if len(found) < 2:
+        raise InvalidInput("the training data have one class only: give examples of two or more")
+    return targets.astype(np.int64)
+
+
+def _values(targets: Array) -> Array:
+    if targets.size != len(targets) or targets.dtype.kind not in "fiub":
+        raise InvalidInput(f"a regressor takes one number per example as target, not {targets.dtype} of {targets.shape}")
+    return targets.reshape(-1)
 
 
 def members(estimator: Any) -> list[Any]:

@@ -22,6 +22,7 @@ from argosy_controller.pipeline.classical.families import (
     outputs_of,
     scores_of,
 )
+from argosy_controller.pipeline.classical.soundness import check_sound
 from argosy_controller.pipeline.passes.interface import Kind
 from argosy_controller.pipeline.sources.graphs import Foreign
 from argosy_controller.pipeline.task import Array, Split
@@ -52,12 +53,17 @@ class Fitted(Foreign):
             outputs: public names: two of a classifier, one of a regressor.
 
         Raises:
-            InvalidInput: nothing here converts the estimator or one of its options, or the outputs are other ones.
+            InvalidInput: nothing here converts the estimator or one of its options, what it learnt does not hold together, the
+                outputs are other ones, or names collide.
         """
         super().__init__()
         check_supported(estimator)
+        if is_fitted(estimator):
+            check_sound(estimator, "the task's model")
         self._estimator = copy.deepcopy(estimator)
         self.input_name, self.outputs = input_name, outputs_of(estimator, outputs)
+        if len({input_name, *self.outputs}) <= len(self.outputs):
+            raise InvalidInput(f"input {input_name!r} and outputs {', '.join(self.outputs)} share a name: give each its own")
         self.register_buffer("digest", torch.frombuffer(bytearray(digest(estimator)), dtype=torch.uint8))
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 from argosy.errors import InvalidInput, NotFound
 from argosy_controller.pipeline.files.formats import MAX_MODEL_BYTES
 
-ACCEPTED = "give a .safetensors, .pt2 (torch.export), TorchScript or ONNX file"
+ACCEPTED = "give a .safetensors, .pt2 (torch.export), TorchScript, ONNX or skops file"
 _MAX_ENTRIES = 100_000
 _PICKLES = (b"\x80", b"(", b"c")
 
@@ -21,6 +21,7 @@ class Kind(Enum):
     EXPORTED = "torch.export archive"
     TORCHSCRIPT = "TorchScript"
     ONNX = "ONNX"
+    SKOPS = "skops (scikit-learn)"
     PICKLE = "Python pickle"
 
 
@@ -58,6 +59,8 @@ def _of_zip(path: Path) -> Kind:
         raise InvalidInput(f"{path.name} begins like a zip archive, but is damaged: {ACCEPTED}") from error
     if len(entries) > _MAX_ENTRIES or sum(one.file_size for one in entries) > MAX_MODEL_BYTES:
         raise InvalidInput(f"{path.name} unpacks to more than {MAX_MODEL_BYTES} bytes or {_MAX_ENTRIES} files: that is no model")
+    if any(one.filename == "schema.json" for one in entries):
+        return Kind.SKOPS
     names = {one.filename.partition("/")[2] for one in entries}
     if "archive_format" in names and any(one.startswith("models/") for one in names):
         return Kind.EXPORTED

@@ -22,6 +22,8 @@ from argosy_controller.pipeline.sources.kinds import Kind, kind_of
 from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.task import Data, Task, task_model
 
+#: What torch's older pickles begin with.
+_TORCH_PICKLE = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
 #: By exporter: the one that devices' runtimes know, and the newest that torch's older exporter writes.
 _OPSET = {True: 20, False: 17}
 
@@ -31,7 +33,7 @@ def open_trained(path: Path, task: Task, data: Data, seed: int, *, trust_pickle:
 
     Where the task has a model(), the file's weights go into it by name, and every pass can work on its layers. Where it has
     none, an ONNX, .pt2 or TorchScript file is the model by itself: a graph (sources.graphs), which can be converted and
-    quantised after training, but not trained or pruned.
+    quantised after training, but not trained or pruned; and so is a skops file with a fitted estimator (classical.fitted).
 
     Args:
         data: the names, dtypes and shapes of its inputs are what a graph must take.
@@ -48,6 +50,8 @@ def open_trained(path: Path, task: Task, data: Data, seed: int, *, trust_pickle:
         )
     if kind is Kind.ONNX:
         return _onnx(path, path.name, task, data)
+    if kind is Kind.SKOPS or (kind is Kind.PICKLE and not _by_torch(path)):
+        return _estimator(path, task, data, trust_pickle)
     if kind is Kind.SAFETENSORS:
         return _with_weights(task, seed, read_safetensors(path), path)
     if kind is Kind.PICKLE:
@@ -62,6 +66,26 @@ def open_trained(path: Path, task: Task, data: Data, seed: int, *, trust_pickle:
 
 def _with_weights(task: Task, seed: int, weights: Mapping[str, torch.Tensor], path: Path) -> nn.Module:
     return with_weights(task_model(task, seed), weights, path.name).eval()
+
+
+def _estimator(path: Path, task: Task, data: Data, trust_pickle: bool) -> nn.Module:
+    from argosy_controller.pipeline.classical.families import check_data, check_labels
+    from argosy_controller.pipeline.classical.fitted import Fitted
+    from argosy_controller.pipeline.classical.reading import read_estimator
+
+    if task.has_model:
+        raise InvalidInput(f"{path.name} is a fitted estimator, and task {task.name!r} makes a model(): leave model() out of the task")
+    estimator = read_estimator(path, trust_pickle)
+    check_data(estimator, data.train)
+    check_labels(estimator, task.labels)
+    return Fitted(estimator, next(iter(data.train.inputs)), task.outputs).eval()
+
+
+def _by_torch(path: Path) -> bool:
+    """Whether torch.save wrote a pickle: in a zip archive, or with its own first bytes."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    return head.startswith(b"PK") or _TORCH_PICKLE in head
 
 
 def _script(path: Path) -> nn.Module:
