@@ -116,41 +116,26 @@ class Builder:
         return known[1]
 
     def _free(self, name: str) -> str:
-        """A path for the network's own attribute, after a name of the file."""
-        parts = [re.sub(r"\W", "_", one) or "_" for one in name.split(".")]
-        parts = [f"_{one}" if one in _RESERVED or (one[0].isdigit() and number == 0) else one for number, one in enumerate(parts)]
-        path, count = ".".join(parts), 1
-        while self._taken(path):
+        """What the network calls its own attribute, after a name of the file: without dots, for the modules that these would
+        name are never called, and converters name tensors after modules that are.
+        """
+        plain = re.sub(r"\W", "_", name)
+        plain = f"_{plain}" if plain[:1].isdigit() or plain in _RESERVED else plain
+        path, count = plain, 1
+        while hasattr(self.root, path):
             count += 1
-            path = f"{'.'.join(parts)}_{count}"
+            path = f"{plain}_{count}"
         return path
 
-    def _taken(self, path: str) -> bool:
-        at: Any = self.root
-        parts = path.split(".")
-        for number, part in enumerate(parts):
-            if not hasattr(at, part):
-                return False
-            at = getattr(at, part)
-            if number + 1 < len(parts) and not isinstance(at, nn.Module):
-                return True
-        return True
-
     def _put(self, path: str, what: nn.Module | torch.Tensor) -> None:
-        *parents, last = path.split(".")
-        at = self.root
-        for part in parents:
-            if part not in at._modules:
-                at.add_module(part, nn.Module())
-            at = at.get_submodule(part)
         if isinstance(what, nn.Module):
-            at.add_module(last, what)
+            self.root.add_module(path, what)
         elif what.is_floating_point():
-            at.register_parameter(last, nn.Parameter(what, requires_grad=False))
+            self.root.register_parameter(path, nn.Parameter(what, requires_grad=False))
         else:
-            at.register_buffer(last, what)
+            self.root.register_buffer(path, what)
 
-    def finished(self, outputs: list[Value]) -> fx.GraphModule:
+    def finished(self, outputs: list[Value]) -> Network:
         """The network that gives these, in order, as a tuple."""
         given = [self.materialised(one) for one in outputs]
         self.graph.output(tuple(one.node if isinstance(one, Live) else self._attribute(one) for one in given))
@@ -158,10 +143,34 @@ class Builder:
         network.graph.eliminate_dead_code()
         network.delete_all_unused_submodules()
         network.recompile()
-        return network.eval()
+        return Network(network).eval()
 
 
-_RESERVED = frozenset(dir(nn.Module()))
+class Network(nn.Module):
+    """A torch.fx graph module that tracers see as one module with its layers below it.
+
+    Attributes:
+        graph: of its operators.
+    """
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__()
+        self.graph = module.graph
+        self._code = type(module).forward
+        for name, layer in module.named_children():
+            self.add_module(name, layer)
+        for name, parameter in module.named_parameters(recurse=False):
+            self.register_parameter(name, parameter)
+        for name, buffer in module.named_buffers(recurse=False):
+            self.register_buffer(name, buffer)
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The outputs, in the file's order."""
+        found: tuple[torch.Tensor, ...] = self._code(self, *inputs)
+        return found
+
+
+_RESERVED = frozenset({*dir(nn.Module()), "graph", "_code"})
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import fx
 
 from argosy.errors import ArgosyError, InvalidInput
-from argosy_controller.pipeline.sources.onnx_to_torch.building import At, Builder
+from argosy_controller.pipeline.sources.onnx_to_torch.building import At, Builder, Network
 from argosy_controller.pipeline.sources.onnx_to_torch.reading import attributes, is_default, opset, parsed, tensor, told
 from argosy_controller.pipeline.sources.onnx_to_torch.table import OPERATORS
 from argosy_controller.pipeline.sources.onnx_to_torch.values import Const, Live, Undecided, Unsupported, Value
@@ -38,7 +37,7 @@ class Imported:
         fixed: inputs that decided which way the model takes, with the values for which the network holds.
     """
 
-    network: fx.GraphModule
+    network: Network
     free_batch: bool
     fixed: dict[str, Any]
 
