@@ -27,6 +27,8 @@ _PACKAGES = (
     "ai-edge-litert",
     "ai-edge-quantizer",
     "coremltools",
+    "scikit-learn",
+    "skl2onnx",
     "numpy",
 )
 

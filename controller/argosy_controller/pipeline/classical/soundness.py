@@ -39,19 +39,11 @@ def check_sound(estimator: Any, what: str) -> None:
 
 def _several(last: Any) -> bool:
     """More than one target."""
-    if getattr(last, "n_outputs_", 1) != 1 and not hasattr(last, "coefs_"):
-        return True
-    if isinstance(getattr(last, "classes_", None), list) or getattr(getattr(last, "_label_binarizer", None), "y_type_", "").startswith(
-        "multilabel"
-    ):
-        return True
-    regressor = not isinstance(last, CLASSIFIERS)
-    values = last.n_outputs_ if hasattr(last, "coefs_") else np.atleast_2d(getattr(last, "coef_", [[0]])).shape[0] if _linear(last) else 1
-    return regressor and values != 1
-
-
-def _linear(last: Any) -> bool:
-    return isinstance(vars(last).get("coef_"), np.ndarray)
+    if isinstance(last, CLASSIFIERS):
+        targets = getattr(getattr(last, "_label_binarizer", None), "y_type_", "")
+        return not isinstance(last.classes_, np.ndarray) or str(targets).startswith("multilabel")
+    rows = np.atleast_2d(last.coef_).shape[0] if isinstance(vars(last).get("coef_"), np.ndarray) else 1
+    return rows != 1 or getattr(last, "n_outputs_", 1) != 1
 
 
 def _arrays(last: Any) -> list[Any]:
@@ -105,4 +97,4 @@ def _is_machine(last: Any, columns: int) -> bool:
 
 
 def _fits(coefficients: Array, columns: int) -> bool:
-    return coefficients.shape[-1] == columns
+    return bool(coefficients.shape[-1] == columns)

@@ -15,6 +15,9 @@ from argosy_controller.pipeline.task import Array
 class Divide(nn.Module):
     """(x - middle) / width, column by column; what is None is left out."""
 
+    middle: torch.Tensor | None
+    width: torch.Tensor | None
+
     def __init__(self, middle: Array | None, width: Array | None) -> None:
         super().__init__()
         self.register_buffer("middle", _row(middle))
