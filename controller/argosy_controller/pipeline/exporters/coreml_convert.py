@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,15 +24,17 @@ from torch import nn
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.coreml.interpreter import Interpreter
 from argosy_controller.pipeline.coreml.program import read_program
-from argosy_controller.pipeline.exporters.coreml_files import write_package
+from argosy_controller.pipeline.exporters.coreml_files import opened, write_package
 from argosy_controller.pipeline.exporters.coreml_names import check_names
-from argosy_controller.pipeline.exporters.interface import Source
+from argosy_controller.pipeline.exporters.coreml_where import teach_where
+from argosy_controller.pipeline.exporters.interface import Exporter, Source
+from argosy_controller.pipeline.options import Config
 from argosy_controller.pipeline.training import forward
 
 #: The largest batch that a file takes: Core ML wants an end, and endless ranges run on no Neural Engine.
 LARGEST_BATCH = 1024
-#: Of an output's size, how far the program may be off on a batch: another computation is further off.
-_LOOSE = {"FLOAT32": 1e-3, "FLOAT16": 1e-1}
+#: Of an output's size, how far a program may be off on a batch: another computation is further off.
+_LOOSE = 1e-3
 _LOCATED = re.compile(r"located at: '([^']*)'")
 
 Convert = Callable[[nn.Module, tuple[torch.Tensor, ...]], Any]
@@ -49,8 +52,8 @@ class Precision:
     system: str = "iOS15"
 
 
-def convert(source: Source, path: Path, precision: Precision) -> Any:
-    """Writes a package to `path` and returns coremltools' model of it; a note says when it takes one example at a time.
+def convert(source: Source, path: Path, precision: Precision) -> None:
+    """Writes a package to `path`; a note says when it takes one example at a time.
 
     Raises:
         InvalidInput: names cannot be in a Core ML file, or an output is of numbers that it has not.
@@ -67,7 +70,7 @@ def convert(source: Source, path: Path, precision: Precision) -> Any:
                     _check_batches(source, path, precision)
                 else:
                     source.note(path, f"takes one example at a time: {_reason(failures)}")
-                return model
+                return
             except InvalidInput:
                 raise
             except Exception as error:  # torch and coremltools raise what they like
@@ -87,6 +90,7 @@ class _BatchError(Exception):
 def _converted(source: Source, way: Convert, flexible: bool, precision: Precision) -> Any:
     import coremltools
 
+    teach_where()
     example = source.example(2 if flexible else 1)
     batch = coremltools.RangeDim(1, LARGEST_BATCH, default=1) if flexible else 1
     with torch.no_grad(), _quiet():
@@ -135,6 +139,27 @@ def _exported(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Any:
 
 
 @contextmanager
+def for_packing(source: Source, path: Path) -> Iterator[Any]:
+    """coremltools' model in single precision for iOS 16, on which weights can be packed; converted once for a source."""
+    made = source.file(_ForPacking())
+    for one in source.notes.get(made, []):
+        source.note(path, one)
+    with tempfile.TemporaryDirectory(dir=source.folder) as scratch:
+        yield opened(made, Path(scratch))
+
+
+class _ForPacking(Exporter[Config]):
+    """No variant of its own: what packed ones start from."""
+
+    format = "coreml"
+    precision = "for-packing"
+
+    def export(self, source: Source, path: Path, config: Config) -> None:
+        """Converts."""
+        convert(source, path, Precision("FLOAT32", "iOS16"))
+
+
+@contextmanager
 def _quiet() -> Iterator[None]:
     """torch's fused attention is one operator, which no converter has."""
     before = torch.backends.mha.get_fastpath_enabled()
@@ -173,23 +198,26 @@ class _Collecting(logging.Handler):
 
 
 def _check_batches(source: Source, path: Path, precision: Precision) -> None:
-    """That the program answers three examples at once as the model does.
+    """That the program answers three examples at once as the model does; in half precision, as it answers each alone.
 
     Raises:
         _BatchError: it does not, or it cannot be run here.
     """
-    example = source.example(3)
-    example = {name: torch.cat([one] * 3)[:3] for name, one in example.items()}
-    with torch.no_grad():
-        wanted = forward(source.network, list(example.values()))
+    example = {name: torch.cat([one] * 3)[:3] for name, one in source.example(3).items()}
     try:
         program = read_program(path)
+        runner = Interpreter(program)
         given = {one.name: example[one.name].to(getattr(torch, one.dtype)) for one in program.inputs}
-        got = Interpreter(program).run(given)
+        got = runner.run(given)
+        alone = [runner.run({name: one[i : i + 1] for name, one in given.items()}) for i in range(3)]
     except InvalidInput as error:
         raise _BatchError(f"larger batches could not be verified here ({error})") from error
-    for name, one in zip(source.outputs, wanted, strict=True):
-        size = max(1.0, float(one.abs().max())) if one.numel() else 1.0
-        same = got[name].shape == one.shape and float((got[name].double() - one.double()).abs().max()) <= _LOOSE[precision.numbers] * size
-        if not same:
-            raise _BatchError(f"converted for larger batches, output {name!r} is another")
+    if precision.numbers == "FLOAT32":
+        with torch.no_grad():
+            wanted = dict(zip(source.outputs, forward(source.network, list(example.values())), strict=True))
+    else:
+        wanted = {name: torch.cat([one[name] for one in alone]) for name in source.outputs}
+    for name, one in wanted.items():
+        size = max(1.0, float(one.double().abs().max())) if one.numel() else 1.0
+        if got[name].shape != one.shape or not float((got[name].double() - one.double()).abs().max()) <= _LOOSE * size:
+            raise _BatchError(f"converted for larger batches, it gives another output {name!r}")

@@ -26,6 +26,15 @@ def write_package(model: Any, path: Path, folder: Path) -> None:
         _zip(package, path)
 
 
+def opened(path: Path, folder: Path) -> Any:
+    """coremltools' model of what `write_package` wrote, which reads weights out of `folder` as long as it lives."""
+    import coremltools
+
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(folder)
+    return coremltools.models.MLModel(str(folder / _PACKAGE), skip_model_load=True)
+
+
 def _forget_when(package: Path) -> None:
     """Takes the date out of the model, and random ids out of the manifest: the same model gives the same bytes."""
     from coremltools.proto import Model_pb2

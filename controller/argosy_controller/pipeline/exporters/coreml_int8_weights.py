@@ -32,10 +32,10 @@ class CoreMLInt8Weights(Exporter[CoreMLInt8WeightsConfig]):
         """Converts, and rounds each weight tensor of 512 numbers or more."""
         from coremltools.optimize import coreml
 
-        from argosy_controller.pipeline.exporters.coreml_convert import Precision, convert
+        from argosy_controller.pipeline.exporters.coreml_convert import for_packing
         from argosy_controller.pipeline.exporters.coreml_files import write_package
 
-        model = convert(source, path, Precision("FLOAT32", "iOS16"))
         mode = "linear_symmetric" if config.mode == "symmetric" else "linear"
         how = coreml.OpLinearQuantizerConfig(mode=mode, weight_threshold=_LEAST_VALUES)
-        write_package(coreml.linear_quantize_weights(model, coreml.OptimizationConfig(global_config=how)), path, source.folder)
+        with for_packing(source, path) as model:
+            write_package(coreml.linear_quantize_weights(model, coreml.OptimizationConfig(global_config=how)), path, source.folder)

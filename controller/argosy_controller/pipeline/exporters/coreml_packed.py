@@ -44,14 +44,14 @@ class CoreMLPacked(Exporter[CoreMLPackedConfig]):
         """Converts, and packs each weight tensor of 512 numbers or more."""
         from coremltools.optimize import coreml
 
-        from argosy_controller.pipeline.exporters.coreml_convert import Precision, convert
+        from argosy_controller.pipeline.exporters.coreml_convert import for_packing
         from argosy_controller.pipeline.exporters.coreml_files import write_package
 
-        model = convert(source, path, Precision("FLOAT32", "iOS16"))
         bits = config.bits if config.method == "kmeans" else None
         how = coreml.OpPalettizerConfig(mode=config.method, nbits=bits, weight_threshold=_LEAST_VALUES)
-        packed = coreml.palettize_weights(model, coreml.OptimizationConfig(global_config=how))
-        write_package(packed, path, source.folder)
+        with for_packing(source, path) as model:
+            packed = coreml.palettize_weights(model, coreml.OptimizationConfig(global_config=how))
+            write_package(packed, path, source.folder)
         count = sum(one.type == "constexpr_lut_to_dense" for one in _operations(packed))
         source.note(path, f"weights kept as codebook ({count} tensors)" if count else _NOTHING)
 

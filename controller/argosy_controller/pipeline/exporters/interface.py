@@ -81,7 +81,7 @@ class Source:
 
     def arrays(self, index: slice) -> dict[str, Array]:
         """Calibration inputs by public name, contiguous."""
-        return {name: np.ascontiguousarray(array) for name, array in self.calibration.take(index).inputs.items()}
+        return {name: np.asarray(array, order="C") for name, array in self.calibration.take(index).inputs.items()}
 
 
 class Exporter(ABC, Generic[C]):

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
 from argosy_controller.pipeline.exporters.options import StaticConfig
-from argosy_controller.pipeline.exporters.tflite_quantise import Scales, algorithm, calibrated, export_mixed, granularity
+from argosy_controller.pipeline.exporters.tflite_quantise import ONE_SCALE, Scales, algorithm, calibrated, export_mixed, granularity
 
 
 class TFLiteStaticConfig(StaticConfig, frozen=True, kw_only=True):
@@ -37,16 +37,20 @@ class TFLiteInt8(Exporter[TFLiteStaticConfig]):
 
 
 def static_plan(config: TFLiteStaticConfig, bits: int) -> Any:
-    """Fixed ranges of so many bits for activations, 8 bits for weights."""
+    """Fixed ranges of so many bits for activations, 8 bits for weights.
+
+    A product of matrices takes one scale for its weights: with more, every runtime answers wrongly without a word.
+    """
 
     def plan(worker: Any) -> None:
-        worker.add_static_config(
-            regex=".*",
-            operation_name="*",
-            activation_num_bits=bits,
-            weight_num_bits=8,
-            weight_granularity=granularity(config.per_channel),
-            algorithm_key=algorithm(config.scales),
-        )
+        for operator, per_channel in (("*", config.per_channel), (ONE_SCALE, False)):
+            worker.add_static_config(
+                regex=".*",
+                operation_name=operator,
+                activation_num_bits=bits,
+                weight_num_bits=8,
+                weight_granularity=granularity(per_channel),
+                algorithm_key=algorithm(config.scales),
+            )
 
     return plan

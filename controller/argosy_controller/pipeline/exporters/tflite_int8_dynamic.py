@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
 from argosy_controller.pipeline.exporters.options import MixedConfig
-from argosy_controller.pipeline.exporters.tflite_quantise import Scales, algorithm, export_mixed, granularity
+from argosy_controller.pipeline.exporters.tflite_quantise import ONE_SCALE, Scales, algorithm, export_mixed, granularity
 
 
 class TFLiteDynamicConfig(MixedConfig, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class TFLiteInt8Dynamic(Exporter[TFLiteDynamicConfig]):
         """Quantises what `TFLiteFp32` wrote."""
 
         def plan(worker: Any) -> None:
-            for operator, per_channel in (("*", True), ("FULLY_CONNECTED", config.linear_per_channel)):
+            for operator, per_channel in (("*", True), ("FULLY_CONNECTED", config.linear_per_channel), (ONE_SCALE, False)):
                 options = {"granularity": granularity(per_channel), "algorithm_key": algorithm(config.scales)}
                 worker.add_dynamic_config(regex=".*", operation_name=operator, num_bits=8, **options)
 

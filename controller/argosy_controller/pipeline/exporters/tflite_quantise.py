@@ -21,6 +21,8 @@ from argosy_controller.pipeline.exporters.tflite_fp32 import TFLiteFp32
 from argosy_controller.pipeline.task import Array, Split
 
 SIGNATURE = "serving_default"
+#: The operator whose kernels know one scale of weights alone.
+ONE_SCALE = "BATCH_MATMUL"
 Scales = Literal["minmax", "mse", "octav"]
 _ALGORITHMS = {"minmax": "min_max_uniform_quantize", "mse": "MSE", "octav": "OCTAV"}
 #: Tells a quantizer what to do with all operators.

@@ -89,7 +89,8 @@ def _scatter_nd(given: Given) -> torch.Tensor:
 
 def _topk(given: Given) -> Answer:
     x, axis = given.tensor("x"), given.integer("axis", -1)
-    found = x.topk(given.integer("k", 1), axis, largest=not given.flag("ascending"))
+    k = given.integer("k", 1)
+    found = x.topk(x.shape[axis] if k == -1 else k, axis, largest=not given.flag("ascending"), sorted=True)
     return (found.values, found.indices)[: given.results]
 
 

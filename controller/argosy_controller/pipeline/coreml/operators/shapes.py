@@ -18,6 +18,15 @@ def _reshape(given: Given) -> torch.Tensor:
     return x.reshape([x.shape[i] if one == 0 and i < x.dim() else one for i, one in enumerate(sizes)])
 
 
+def _reshape_like(given: Given) -> torch.Tensor:
+    """The shape is made of parts of other tensors' shapes, from `begins` to `ends` (which may count from the end)."""
+    sizes: list[int] = []
+    masks = given.flags("end_masks", len(given.tensors("ref_tensors")))
+    for other, begin, end, mask in zip(given.tensors("ref_tensors"), given.integers("begins"), given.integers("ends"), masks, strict=True):
+        sizes += other.shape[begin : None if mask else end]
+    return given.tensor("x").reshape(sizes)
+
+
 def _expand_dims(given: Given) -> torch.Tensor:
     x, axes = given.tensor("x"), given.integers("axes")
     for axis in sorted(one % (x.dim() + len(axes)) for one in axes):
@@ -79,6 +88,10 @@ def _pad(given: Given) -> torch.Tensor:
 
 def _fill(given: Given) -> torch.Tensor:
     return torch.full(bounded(given.integers("shape")), given.number("value", 0.0), dtype=given.dtype)
+
+
+def _fill_like(given: Given) -> torch.Tensor:
+    return torch.full_like(given.tensor("ref_tensor"), given.number("value", 0.0), dtype=given.dtype)
 
 
 def _tile(given: Given) -> torch.Tensor:
@@ -145,6 +158,8 @@ SHAPES: dict[str, Kernel] = {
     "stack": lambda given: torch.stack(given.tensors("values"), given.integer("axis", 0)),
     "pad": _pad,
     "fill": _fill,
+    "fill_like": _fill_like,
+    "reshape_like": _reshape_like,
     "tile": _tile,
     "range_1d": _range_1d,
     "band_part": _band_part,
