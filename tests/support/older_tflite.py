@@ -1,7 +1,7 @@
 """What tflite-runtime 2.14 answers: a small child in the device's interpreter, because that runtime needs numpy below 2.
 
 `answers` starts it; `main` is the child: MODEL REQUESTS.npz ANSWERS.npz. Both npz hold arrays `0`, `1`, ... in the order of
-the file's own inputs and outputs, each of shape (requests, *tensor).
+the file's own inputs and outputs, each of shape (requests, *tensor). `known` has it load many files: MODELS.npz.
 """
 
 from __future__ import annotations
@@ -52,6 +52,29 @@ def answers(model: Path, requests: Sequence[Mapping[str, Any] | Sequence[Any]]) 
     return [[column[i] for column in columns] for i in range(len(rows))]
 
 
+def known(models: Mapping[str, bytes]) -> set[str]:
+    """The names of those models whose operators it all has."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "models.npz"
+        np.savez(path, **{name: np.frombuffer(raw, np.uint8) for name, raw in models.items()})
+        command = [str(PYTHON), __file__, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+    return set(done.stdout.split())
+
+
+def tell_known(models: str) -> None:
+    """The child: prints the names of models that it can load."""
+    from tflite_runtime.interpreter import Interpreter
+
+    with np.load(models, allow_pickle=False) as file:
+        for name in file.files:
+            try:
+                Interpreter(model_content=file[name].tobytes())
+            except (ValueError, RuntimeError):
+                continue
+            print(name)
+
+
 def main(model: str, asked: str, got: str) -> None:
     """The child: loads, asks one request after the other, writes the answers."""
     from tflite_runtime.interpreter import Interpreter
@@ -76,6 +99,6 @@ def _run(interpreter: Any, inputs: Sequence[Any]) -> list[Any]:
 
 if __name__ == "__main__":
     try:
-        main(*sys.argv[1:4])
+        (main if len(sys.argv) > 2 else tell_known)(*sys.argv[1:4])
     except Exception as error:
         sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")

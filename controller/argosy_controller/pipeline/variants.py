@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
+
 from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE, Accuracy, Card, FileRef, Needs, Parity, Probes, TensorSpec, Timing
 from argosy.protocol.codec import to_json
 from argosy_controller.pipeline.files.engines import Engine, open_model
+from argosy_controller.pipeline.files.memory import Asked, memory_of
 from argosy_controller.pipeline.files.needs import needs_of
 from argosy_controller.pipeline.files.probes import Tensors, tolerance, write_probes
 from argosy_controller.pipeline.lineage import sha256_file
@@ -96,11 +99,13 @@ def timed(found: Sequence[Measured]) -> list[Measured]:
 
 def with_needs(found: Sequence[Measured]) -> list[Measured]:
     """The variants with what each file asks of a device, and a note where that is more than usual."""
-    asked = [needs_of(one.format, one.file) for one in found]
-    return [_needing(one, needs, notes) for one, (needs, notes) in zip(found, asked, strict=True)]
+    memory = memory_of([Asked(one.format, one.file, next(iter(one.requests), {})) for one in found])
+    return [_needing(one, count) for one, count in zip(found, memory, strict=True)]
 
 
-def _needing(one: Measured, needs: Needs, notes: list[str]) -> Measured:
+def _needing(one: Measured, memory_bytes: int) -> Measured:
+    needs, notes = needs_of(one.format, one.file)
+    needs = msgspec.structs.replace(needs, memory_bytes=memory_bytes)
     return replace(one, needs=needs, notes=[*one.notes, *(note for note in notes if note not in one.notes)])
 
 
