@@ -20,8 +20,9 @@ How to read a cell:
   much worse the file is than the model on all held-out data, in points, with the 95 % interval (negative: better).
 - **bytes** of the model file.
 - **Letters** say which runtimes ran it and gave the answers that were compared, the worse counts:
-  `O` onnxruntime, `L` ai-edge-litert, `T` tflite-runtime 2.14.0 (in an environment of its own), `i` an interpreter of the Core ML
-  program that is part of the tests; `–` means *converted, not verified here*: Core ML runs on macOS only.
+  `O` onnxruntime, `L` ai-edge-litert, `T` tflite-runtime 2.14.0 (in an environment of its own), `i` Argosy's own interpreter of
+  Core ML programs, for Core ML itself runs on macOS only; `–` means *converted, not verified here*.
+- **packed** loses nothing: such a file is smaller only where a pass has made weights share their values.
 - A number in brackets leads to the reason below the tables.
 
 ## What a batch may be
@@ -89,7 +90,7 @@ def _verified(one: Cell) -> str:
 
 def _number(reason: str, notes: list[str]) -> int:
     """Where a reason stands in the list, which it joins when it is new."""
-    text = reason[0].upper() + reason[1:].rstrip(".") + "."
+    text = reason.rstrip(".") + "."
     if text not in notes:
         notes.append(text)
     return notes.index(text) + 1

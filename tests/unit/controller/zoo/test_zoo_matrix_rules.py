@@ -107,4 +107,4 @@ def test_page_shows_figures_runtimes_and_numbered_reasons() -> None:
     drawn = page(cells, {"mlp": "a perceptron"})
     assert "3.0e-07<br>1,000 B<br>O" in drawn
     assert "98.0% alike<br>+0.20 (-0.10 to +0.50)<br>1,000 B<br>L T" in drawn
-    assert drawn.count("no file [1]") == 2 and "1. Operator 'x' cannot be put into a Core ML file." in drawn
+    assert drawn.count("no file [1]") == 2 and "1. operator 'x' cannot be put into a Core ML file." in drawn
