@@ -19,33 +19,29 @@ from torch import nn
 from argosy.errors import GoalsNotMet, InvalidInput
 from argosy.protocol.card import TensorSpec
 from argosy_controller.pipeline.compressing import Compressed, compressed
-from argosy_controller.pipeline.exporters import EXPORTERS
-from argosy_controller.pipeline.exporters.absent import ABSENT
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.files.engines import OnnxEngine
 from argosy_controller.pipeline.files.formats import onnx_precision, prepared_onnx
 from argosy_controller.pipeline.files.sample import sample_examples
+from argosy_controller.pipeline.import_wishes import NO_TARGETS, check_wishes
 from argosy_controller.pipeline.lineage import packages, sha256_file, spelled
 from argosy_controller.pipeline.measuring import Held, answers, measured_variant
 from argosy_controller.pipeline.numbers.figures import Figures
-from argosy_controller.pipeline.numbers.goals import Goals, Judgement, judge, require
+from argosy_controller.pipeline.numbers.goals import Judgement, judge, require
 from argosy_controller.pipeline.numbers.metrics import Metric
 from argosy_controller.pipeline.numbers.parity import EXAMPLES
 from argosy_controller.pipeline.numbers.stored_weights import stored_layers
 from argosy_controller.pipeline.processes.messages import ImportRequest, Tell
-from argosy_controller.pipeline.recipes.recipe import Recipe, Variant, read_recipe
+from argosy_controller.pipeline.recipes.recipe import Recipe
 from argosy_controller.pipeline.report import Report, Step, write_report
 from argosy_controller.pipeline.report_page import write_page
 from argosy_controller.pipeline.reproducing import import_command
 from argosy_controller.pipeline.sources.graphs import Foreign, OnnxGraph
-from argosy_controller.pipeline.spelling import nearest
 from argosy_controller.pipeline.task import Array, Data, Split, Task
 from argosy_controller.pipeline.variants import VARIANTS_FOLDER, Measured, row, timed, with_needs, write_variant
 
 #: Fewer real inputs say little about parity.
 _ENOUGH = 200
-_NO_TARGETS = "an import brings inputs and no right answers, so nothing can be judged by accuracy: write a task, and build it with --from"
-_DEFAULT = ("onnx-fp32", "tflite-fp32")
 _LABELS = "labels.txt"
 
 
@@ -67,7 +63,7 @@ class ReadyTask(Task):
     @property
     def judged_by(self) -> Metric:
         """Nothing: see the error."""
-        raise InvalidInput(_NO_TARGETS)
+        raise InvalidInput(NO_TARGETS)
 
 
 @dataclass(frozen=True)
@@ -86,40 +82,6 @@ class _Ready:
     labels: tuple[str, ...] = ()
 
 
-def check_wishes(request: ImportRequest) -> Recipe:
-    """The variants that are asked for, with their goals, and the passes before.
-
-    Raises:
-        InvalidInput, NotFound: a variant is not known or asked for twice, or the recipe wants what only a task can give.
-    """
-    recipe = read_recipe(Path(request.recipe)) if request.recipe else Recipe(summary="", hyperparameters={}, steps=(), variants=())
-    if recipe.search is not None or recipe.hyperparameters:
-        raise InvalidInput(
-            f"{Path(request.recipe).name} has [search] or [task]: these are for builds of a task, leave them out of an import"
-        )
-    uses = request.variants or ([] if recipe.variants else _DEFAULT)
-    found = (*recipe.variants, *(_variant(use) for use in uses))
-    names = [one.name for one in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidInput(f"variant {name!r} is asked for twice: give it once, or another name = ... in the recipe")
-    for one in found:
-        _check_goals(one)
-    return msgspec.structs.replace(recipe, variants=found)
-
-
-def _variant(use: str) -> Variant:
-    if use not in EXPORTERS:
-        raise InvalidInput(f"there is no variant {use!r:.80}{ABSENT.get(use) or nearest(use, EXPORTERS)}")
-    return Variant(use=use, name=use, goals=Goals(), config=EXPORTERS[use].config())
-
-
-def _check_goals(variant: Variant) -> None:
-    for goal in ("accuracy_at_least", "metric_at_least", "error_at_most", "accuracy_drop_at_most"):
-        if getattr(variant.goals, goal) is not None:
-            raise InvalidInput(f"{goal} of variant {variant.name!r} cannot be asked: {_NO_TARGETS}")
-
-
 def convert_graph(request: ImportRequest, companions: Sequence[Path], tell: Tell) -> None:
     """Makes the variants of an ONNX file.
 
@@ -127,7 +89,7 @@ def convert_graph(request: ImportRequest, companions: Sequence[Path], tell: Tell
         InvalidInput: it is quantised already, does not convert, or the sample does not fit.
         GoalsNotMet: report.json was written, variants were removed.
     """
-    recipe, sample = check_wishes(request), _sample(request)
+    recipe, sample = check_wishes(request), Path(request.sample)
     tell("read", 0, 1)
     given = Path(request.file)
     with tempfile.TemporaryDirectory() as scratch:
@@ -153,7 +115,7 @@ def convert_estimator(request: ImportRequest, companions: Sequence[Path], tell: 
     from argosy_controller.pipeline.classical.fitted import INPUT, Fitted
     from argosy_controller.pipeline.classical.reading import read_estimator
 
-    recipe, sample = check_wishes(request), _sample(request)
+    recipe, sample = check_wishes(request), Path(request.sample)
     tell("read", 0, 1)
     estimator = read_estimator(Path(request.file), trust_pickle=request.trust_pickle)
     columns = int(estimator.n_features_in_)
@@ -163,14 +125,6 @@ def convert_estimator(request: ImportRequest, companions: Sequence[Path], tell: 
     tell("read", 1, 1)
     ready = _Ready(model, outputs, _split(arrays, model.classifies), [], model.labels)
     _convert(request, recipe, ready, companions, tell)
-
-
-def _sample(request: ImportRequest) -> Path:
-    if not request.sample:
-        raise InvalidInput(
-            "variants are made and compared on real inputs: give some with --sample FILE.npz, one array per input (a few hundred examples are good)"
-        )
-    return Path(request.sample)
 
 
 def _split(arrays: Mapping[str, Array], classes: bool) -> Split:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from argosy_controller.pipeline.files.estimators import is_estimator
+from argosy_controller.pipeline.files.estimators import is_skops, may_be_pickle
+from argosy_controller.pipeline.import_wishes import check_wishes
 from argosy_controller.pipeline.processes.child import run_job
 from argosy_controller.pipeline.processes.limits import CONVERSION_LIMITS, IMPORT_LIMITS, Limits
 from argosy_controller.pipeline.processes.messages import ImportRequest, Progress
@@ -61,5 +62,7 @@ def run_import(
         recipe=str(recipe.absolute()) if recipe else "",
         trust_pickle=trust_pickle,
     )
-    as_it_is = not variants and recipe is None and not is_estimator(file)
+    as_it_is = not variants and recipe is None and not is_skops(file) and not (trust_pickle and may_be_pickle(file))
+    if not as_it_is:
+        check_wishes(request)
     return run_job(request, out, limits or (IMPORT_LIMITS if as_it_is else CONVERSION_LIMITS), on_progress)

@@ -12,11 +12,6 @@ _SCHEMA = "schema.json"
 _PICKLES = (b"\x80", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 
 
-def is_estimator(path: Path) -> bool:
-    """A skops file, or something that may be a pickle of one."""
-    return is_skops(path) or may_be_pickle(path)
-
-
 def is_skops(path: Path) -> bool:
     """A zip archive with a schema as skops writes it."""
     if not _head(path).startswith(_ZIP):
