@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     work = WORK / ("quick" if asked.quick else "full")
     for number, one in enumerate(listed, start=1):
         if not asked.model or one.name in asked.model:
-            _made(one, work, f"[{number}/{len(listed)}] {one.name}", one.name in asked.again, asked.kept)
+            _made(one, work, f"[{number}/{len(listed)}] {one.name}", asked)
     return _finish(listed, work, asked.quick)
 
 
@@ -58,15 +58,15 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _made(member: Member, work: Path, title: str, again: bool, old_too: bool) -> None:
+def _made(member: Member, work: Path, title: str, asked: argparse.Namespace) -> None:
     """Builds a member and keeps its cells, or says that they are kept."""
     path, key = work / f"{member.name}.json", f"{own_sources()} {sorted(member.settings)} {member.recipe}"
-    if not again and (kept := _kept(path)) is not None and (old_too or kept.key == key):
+    if member.name not in asked.again and (kept := _kept(path)) is not None and (asked.kept or kept.key == key):
         return print(f"{title}: kept", flush=True)
     began = time.monotonic()
     folder = work / member.name
     folder.mkdir(parents=True, exist_ok=True)
-    cells = Builder(member, folder, work / "cache", partial(_tell, title, began)).cells()
+    cells = Builder(member, folder, work / "cache", partial(_tell, title, began), asked.quick).cells()
     path.with_suffix(".new").write_bytes(msgspec.json.format(msgspec.json.encode(Kept(key, cells)), indent=1))
     path.with_suffix(".new").replace(path)
     _tell(title, began, f"{len(cells)} cells")

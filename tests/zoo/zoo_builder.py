@@ -40,10 +40,13 @@ class Built:
 
 
 class Builder:
-    """Builds one member in `folder`; what was trained once is found again in `cache`."""
+    """Builds one member in `folder`; what was trained once is found again in `cache`.
 
-    def __init__(self, member: Member, folder: Path, cache: Path, tell: Callable[[str], None]) -> None:
-        self._member, self._folder, self._cache, self._tell = member, folder, cache, tell
+    A quick one makes only what the member's recipe names.
+    """
+
+    def __init__(self, member: Member, folder: Path, cache: Path, tell: Callable[[str], None], quick: bool) -> None:
+        self._member, self._folder, self._cache, self._tell, self._quick = member, folder, cache, tell, quick
         self._number = 0
         self._wanted: dict[str, np.ndarray] | None = None
 
@@ -52,9 +55,11 @@ class Builder:
         named = parse_recipe(self._member.recipe).variants
         shipped, used = [one.name for one in named], [one.use for one in named]
         others = [one for one in COLUMNS if one not in used]
+        made = self._attempt(shipped, True)
+        if self._quick:
+            return [*made, *(refused(self._member.name, one, "not asked for in a quick run", False) for one in others)]
         absent = [refused(self._member.name, one, "this release makes no such file", False) for one in others if one not in EXPORTERS]
-        made = [*self._attempt(shipped, True), *self._attempt([one for one in others if one in EXPORTERS], False)]
-        return [*made, *absent]
+        return [*made, *self._attempt([one for one in others if one in EXPORTERS], False), *absent]
 
     def _attempt(self, variants: Sequence[str], shipped: bool) -> list[Cell]:
         """Builds them together, and where that fails in halves, until the one that does not build is alone."""
