@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from argosy.errors import InvalidInput
 from argosy_controller.pipeline.exporters.calibration import Range, observed_ranges
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.exporters.mixed import kept_float
@@ -18,11 +19,17 @@ Quantise = Callable[[Path, list[str], Path], None]
 
 
 def export_mixed(source: Source, path: Path, config: MixedConfig, quantise: Quantise) -> None:
-    """Quantises the folded file; which layers stay float is found first, where the options ask for it."""
+    """Quantises the folded file; which layers stay float is found first, where the options ask for it.
+
+    Raises:
+        InvalidInput: it is of an estimator that has no weights to quantise, so that the file would be one of single precision.
+    """
     import onnx
 
     folded = source.file(OnnxFolded())
-    found = layers(onnx.load(folded))
+    model = onnx.load(folded)
+    _check_weights(source, model)
+    found = layers(model)
     with tempfile.TemporaryDirectory(dir=source.folder) as scratch:
         trial = Path(scratch) / "trial.onnx"
 
@@ -32,6 +39,17 @@ def export_mixed(source: Source, path: Path, config: MixedConfig, quantise: Quan
 
         floats = kept_float(source, path, config, [one.name for one in found], make, folded, "onnx")
     quantise(folded, without(found, floats), path)
+
+
+def _check_weights(source: Source, model: Any) -> None:
+    """onnxruntime quantises matrix products; trees, naive Bayes and linear classifiers of ai.onnx.ml have none."""
+    from argosy_controller.pipeline.sources.graphs import kind_of
+
+    if kind_of(source.model) == "estimator" and not any(len(one.dims) > 1 and one.data_type == 1 for one in model.graph.initializer):
+        raise InvalidInput(
+            f"an estimator ({source.model.extra_repr().partition(',')[0]}) that is no matrix product in an ONNX file has nothing there to "
+            "quantise: use onnx-fp32, or tflite-int8-dynamic"
+        )
 
 
 def calibrated(source: Source, config: StaticConfig, symmetric: bool) -> dict[str, Range]:

@@ -11,6 +11,8 @@ from argosy_controller.pipeline.numbers.intervals import drop_is_below, most_mis
 from argosy_controller.pipeline.numbers.sizes import parameters
 from argosy_controller.pipeline.processes.messages import SuggestRequest, Tell
 from argosy_controller.pipeline.recipes.suggesting import RECIPE_FILE, TaskFacts, drop_beyond, smallest_drop, suggestion
+from argosy_controller.pipeline.recipes.suggesting_classical import Estimator
+from argosy_controller.pipeline.sources.graphs import kind_of
 from argosy_controller.pipeline.task import Data, Task, blaming, checked_data, load_task, task_model
 from argosy_controller.pipeline.training import forward
 
@@ -38,7 +40,8 @@ def suggest(request: SuggestRequest, tell: Tell) -> None:
 
 def task_facts(task: Task, data: Data, model: nn.Module | None) -> TaskFacts:
     """The facts of a task with its data and its model, which is asked once to see whether it takes them."""
-    if model is not None:
+    estimator = _estimator(model, data)
+    if model is not None and not estimator:
         _ask(task, data, model)
     metric = task.judged_by
     return TaskFacts(
@@ -57,7 +60,32 @@ def task_facts(task: Task, data: Data, model: nn.Module | None) -> TaskFacts:
         epochs=task.training.epochs,
         batch_size=task.training.batch_size,
         learning_rate=task.training.learning_rate,
+        estimator=estimator,
+        validation=data.validation is not None,
     )
+
+
+def _estimator(model: nn.Module | None, data: Data) -> Estimator:
+    """What kind of scikit-learn's a model is; empty for a network.
+
+    Raises:
+        InvalidInput: it does not take the task's data.
+    """
+    if model is None or kind_of(model) != "estimator":
+        return ""
+    from argosy_controller.pipeline.classical import families
+    from argosy_controller.pipeline.classical.fitted import Fitted
+
+    assert isinstance(model, Fitted)
+    families.check_data(model.estimator, data.train)
+    groups: dict[Estimator, tuple[type[object], ...]] = {
+        "tree": families.TREES,
+        "forest": families.FORESTS,
+        "machine": families.MACHINES,
+        "perceptron": families.PERCEPTRONS,
+        "linear": families.LINEAR,
+    }
+    return next((name for name, kinds in groups.items() if isinstance(families.final(model.estimator), kinds)), "other")
 
 
 def _bounded_drop(task: Task, data: Data) -> float | None:

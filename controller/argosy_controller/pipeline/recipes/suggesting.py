@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from argosy_controller.pipeline.processes.messages import Aim
+from argosy_controller.pipeline.recipes.suggesting_classical import Estimator, classical_passes, classical_summary, classical_variants
 
 Family = Literal["convolutions", "dense", "other", "unknown"]
 RECIPE_FILE = "recipe.toml"
@@ -40,6 +41,7 @@ class TaskFacts(msgspec.Struct, frozen=True, kw_only=True):
         slow_activations: sigmoids and tanhs, which cost much on small processors.
         floats: all inputs are floating-point numbers.
         epochs, batch_size, learning_rate: of the first training; 0 epochs: the model comes trained.
+        estimator: what kind of scikit-learn's it is, empty for a network; `validation`: the task holds examples back for choices.
     """
 
     name: str
@@ -57,6 +59,8 @@ class TaskFacts(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int
     batch_size: int
     learning_rate: float
+    estimator: Estimator = ""
+    validation: bool = False
 
     @property
     def family(self) -> Family:
@@ -87,15 +91,21 @@ def drop_beyond(mistakes: float) -> float | None:
 
 def suggestion(facts: TaskFacts, aim: Aim, drop: float | None) -> str:
     """The recipe's text, which `parse_recipe` reads; `drop`: what the test set can decide."""
-    blocks = [_head(facts, aim), _goals(facts, aim, drop), *_passes(facts, aim), *_variants(facts, aim, drop)]
+    if facts.estimator:
+        passes = classical_passes(facts.estimator, aim, facts.validation, drop)
+        blocks = [_head(facts, aim), _goals(facts, aim, drop), *passes, *classical_variants(facts.estimator, aim)]
+    else:
+        blocks = [_head(facts, aim), _goals(facts, aim, drop), *_passes(facts, aim), *_variants(facts, aim, drop)]
     return "\n\n".join(blocks) + "\n"
 
 
 def _head(facts: TaskFacts, aim: Aim) -> str:
     made = f"{facts.parameters:,} parameters" if facts.parameters else "a model that comes with --from FILE"
+    made = "an estimator of scikit-learn" if facts.estimator else made
     layers = {"convolutions": f"{facts.convolutions} convolutions", "dense": f"{facts.dense} dense layers"}
     kind = f", {layers[facts.family]}" if facts.family in layers else ""
     summary = _SUMMARIES["unknown" if facts.parameters < _TINY_MODEL else facts.family][aim]
+    summary = classical_summary(facts.estimator, aim) if facts.estimator else summary
     return "\n".join(
         [
             f"# A first recipe for {facts.name}, for {aim}: {made}{kind}, {facts.train:,} training and {facts.test:,} test examples.",

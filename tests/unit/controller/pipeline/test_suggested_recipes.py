@@ -16,10 +16,12 @@ from torch import nn
 
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.numbers.intervals import drop_is_below, most_mistakes
+from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.processes.messages import Aim, SuggestRequest
 from argosy_controller.pipeline.recipes.looking import suggest, task_facts
 from argosy_controller.pipeline.recipes.recipe import Recipe, parse_recipe
 from argosy_controller.pipeline.recipes.suggesting import RECIPE_FILE, TaskFacts, drop_beyond, smallest_drop, suggestion
+from argosy_controller.pipeline.recipes.suggesting_classical import Estimator
 from argosy_controller.pipeline.task import Data, Split, Task, checked_data, task_model
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
@@ -53,6 +55,39 @@ def _suggested(facts: TaskFacts, aim: Aim) -> Recipe:
 
 def _uses(recipe: Recipe) -> tuple[list[str], list[str]]:
     return [one.use for one in recipe.steps], [one.use for one in recipe.variants]
+
+
+@pytest.mark.parametrize("aim", AIMS)
+@pytest.mark.parametrize("validation", [True, False])
+@pytest.mark.parametrize("estimator", get_args(Estimator)[1:])
+def test_estimators_get_passes_that_take_them(estimator: Any, validation: bool, aim: Aim) -> None:
+    steps, variants = _uses(_suggested(_facts(estimator=estimator, validation=validation), aim))
+    assert all("estimator" in PASSES[one].takes for one in steps)
+    assert {"onnx-fp32", "tflite-fp32"} <= set(variants)
+    chosen = {"tree": ["prune-tree"], "forest": ["thin-forest", "prune-tree"], "machine": ["reduce-vectors"]}.get(estimator, [])
+    assert [one for one in steps if one != "round-thresholds"] == (chosen if validation and aim != "accuracy" else [])
+
+
+def test_task_with_an_estimator_is_looked_at_unfitted(tmp_path: Path) -> None:
+    (tmp_path / "task.py").write_text(
+        "from sklearn.datasets import load_iris\n"
+        "from sklearn.ensemble import RandomForestClassifier\n"
+        "from argosy_controller.pipeline.task import Data, Split, Task\n"
+        "class Iris(Task):\n"
+        "    name, outputs = 'iris', ('probabilities', 'label')\n"
+        "    def data(self, seed):\n"
+        "        x, y = load_iris(return_X_y=True)\n"
+        "        rows = Split({'features': x.astype('float32')}, y)\n"
+        "        return Data(train=rows, test=rows)\n"
+        "    def model(self, seed):\n"
+        "        return RandomForestClassifier()\n"
+    )
+    (tmp_path / "out").mkdir()
+    suggest(SuggestRequest(task=str(tmp_path), settings={}, aim="size", seed=0, out=str(tmp_path / "out")), lambda *told: None)
+    text = (tmp_path / "out" / RECIPE_FILE).read_text()
+    assert "an estimator of scikit-learn" in text
+    assert "# thin-forest chooses by validation data, and this task holds none back" in text
+    assert _uses(parse_recipe(text)) == (["round-thresholds"], ["onnx-fp32", "tflite-fp32"])
 
 
 def test_convolutions_lose_channels_and_are_fine_tuned() -> None:
