@@ -354,7 +354,7 @@ def _numbered(task: Task, data: Data) -> Data:
     def counted(split: Split) -> Split:
         unknown = set(split.targets.astype(str)) - set(numbers)
         if unknown:
-            raise InvalidInput(f"the data of task {task.name!r} have class {min(unknown)!r:.100}, which is none of its labels")
+            raise InvalidInput(f"the data of task {task.name!r} have class {str(min(unknown))!r:.100}, which is none of its labels")
         return Split(split.inputs, np.array([numbers[str(one)] for one in split.targets], np.int64))
 
     parts = {name: getattr(data, name) for name in ("train", "test", "calibration", "validation")}

@@ -17,38 +17,42 @@ from argosy_controller.pipeline.classical.thresholds import exact
 from argosy_controller.pipeline.exporters.onnx_fp32 import OPSET
 from argosy_controller.pipeline.task import Array
 
-_SUM, _COUNT = "sum of the trees", "number of trees"
-
 
 def ensemble(estimator: Any, input_name: str, outputs: tuple[str, ...], ml_opset: int) -> onnx.ModelProto:
     """The file of a fitted tree or forest, scalers in front of it in its thresholds."""
     last = exact(estimator)
     trees = members(last)
     classes = len(last.classes_) if isinstance(last, CLASSIFIERS) else 1
-    nodes = [_trees(trees, classes, input_name)]
-    nodes.append(helper.make_node("Div", [_SUM, _COUNT], [outputs[0]]))
+    total, count = (_free(name, {input_name, *outputs}) for name in ("sum", "trees"))
+    nodes = [_trees(trees, classes, input_name, total)]
+    nodes.append(helper.make_node("Div", [total, count], [outputs[0]]))
     shapes = [helper.make_tensor_value_info(outputs[0], TensorProto.FLOAT, [None, classes])]
     if isinstance(last, CLASSIFIERS):
-        nodes.append(helper.make_node("ArgMax", [_SUM], [outputs[1]], axis=1, keepdims=0))
+        nodes.append(helper.make_node("ArgMax", [total], [outputs[1]], axis=1, keepdims=0))
         shapes.append(helper.make_tensor_value_info(outputs[1], TensorProto.INT64, [None]))
     graph = helper.make_graph(
         nodes,
         "estimator",
         [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, [None, last.n_features_in_])],
         shapes,
-        [numpy_helper.from_array(np.array([len(trees)], np.float32), _COUNT)],
+        [numpy_helper.from_array(np.array([len(trees)], np.float32), count)],
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ml_opset)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets), producer_name="argosy")
 
 
-def _trees(trees: list[Any], values: int, input_name: str) -> onnx.NodeProto:
+def _free(name: str, taken: set[str]) -> str:
+    """The name, or one near it that the public ones leave free."""
+    return name if name not in taken else _free(f"{name}.", taken)
+
+
+def _trees(trees: list[Any], values: int, input_name: str, output: str) -> onnx.NodeProto:
     parts = [_attributes(number, one) for number, one in enumerate(trees)]
     joined = {name: np.concatenate([one[name] for one in parts]).tolist() for name in parts[0]}
     return helper.make_node(
         "TreeEnsembleRegressor",
         [input_name],
-        [_SUM],
+        [output],
         domain="ai.onnx.ml",
         n_targets=values,
         aggregate_function="SUM",

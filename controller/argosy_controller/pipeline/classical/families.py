@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -147,8 +148,12 @@ def check_labels(estimator: Any, labels: Sequence[str]) -> None:
 
 def scores_of(estimator: Any, rows: Array) -> Array:
     """Probabilities, or decision values where there are none: (rows, classes) float32, columns as in `classes_`."""
-    if not isinstance(final(estimator), _NO_PROBABILITIES):
+    last = final(estimator)
+    if not isinstance(last, _NO_PROBABILITIES):
         return np.asarray(estimator.predict_proba(rows), dtype=np.float32)
+    if getattr(last, "decision_function_shape", "ovr") != "ovr":  # pairs of classes
+        estimator = copy.deepcopy(estimator)
+        final(estimator).set_params(decision_function_shape="ovr")
     found = np.asarray(estimator.decision_function(rows), dtype=np.float32)
     return np.stack([-found, found], axis=1) if found.ndim == 1 else found
 

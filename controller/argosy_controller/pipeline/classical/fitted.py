@@ -147,7 +147,7 @@ def _fit(estimator: Any, columns: Array, targets: Array) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # how good it became is measured
         try:
-            estimator.fit(columns, targets)
+            estimator.fit(columns.astype(np.float64), targets)  # in float32, naive Bayes would learn and answer in it
         except Exception as error:  # scikit-learn raises what it likes about options and data
             what = str(error).strip().splitlines()[0][:300]
             raise InvalidInput(f"{type(final(estimator)).__name__} cannot be fitted on the task's training data: {what}") from error

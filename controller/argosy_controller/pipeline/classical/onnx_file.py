@@ -2,7 +2,8 @@
 
 skl2onnx divides a forest's leaves by the number of trees before it adds them up in float32, so that trees that are evenly
 divided no longer tie as they do in scikit-learn; the binary scores of its support vector machines are not `decision_function`,
-and its naive Bayes on counts loses digits. Trees are therefore written here, and the other two by torch's exporter.
+and its naive Bayes loses in float32 what the lowered one keeps. Trees are therefore written here (ensembles), and the other
+two by torch's exporter.
 """
 
 from __future__ import annotations
@@ -13,15 +14,14 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from sklearn.naive_bayes import BernoulliNB, MultinomialNB
 from sklearn.svm import LinearSVC
 
 from argosy_controller.pipeline.classical.ensembles import ensemble
-from argosy_controller.pipeline.classical.families import CLASSIFIERS, FORESTS, MACHINES, TREES, final
+from argosy_controller.pipeline.classical.families import BAYES, CLASSIFIERS, FORESTS, MACHINES, TREES, final
 from argosy_controller.pipeline.classical.lowering import lowered
 from argosy_controller.pipeline.exporters.onnx_fp32 import OPSET, by_torch
 
-_BY_TORCH = (*MACHINES, LinearSVC, BernoulliNB, MultinomialNB)
+_BY_TORCH = (*MACHINES, LinearSVC, *BAYES)
 #: Of the operators of classical models (Scaler, LinearClassifier, TreeEnsembleRegressor): the one of opset 20.
 ML_OPSET = 3
 

@@ -91,7 +91,8 @@ def _is_machine(last: Any, columns: int) -> bool:
         and vectors.shape[1] == columns
         and coefficients.shape == (classes - 1, len(vectors))
         and last.dual_coef_.shape == coefficients.shape
-        and last.intercept_.size == classes * (classes - 1) // 2
+        and last.intercept_.size == last._intercept_.size == classes * (classes - 1) // 2
+        and len(last.support_) == len(vectors)
         and counted
     )
 
