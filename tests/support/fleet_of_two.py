@@ -40,5 +40,10 @@ class FleetOfTwo:
             found: dict[str, Any] = client.get(f"/rollouts/{number}")
         return found
 
+    def abort(self, number: int) -> None:
+        """Ends a rollout that cannot go on, so that the slot is free for the next."""
+        with find_controller(self.controller.data, os.environ) as client:
+            client.post(f"/rollouts/{number}/abort")
+
     def _stuck(self, client: Any, number: int) -> str:
         return f"{client.get(f'/rollouts/{number}')}\n{self.newer.log()}\n{self.older.log()}"

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from argosy.errors import InvalidInput, Unavailable
-from argosy.protocol.reported import Runtime
+from argosy.matching import runtime_for
+from argosy.protocol.reported import Capabilities, Runtime
 
 if TYPE_CHECKING:
     from argosy.protocol.card import Card
@@ -43,17 +44,17 @@ def available() -> list[Runtime]:
     ]
 
 
-def choose(model_format: str, runtimes: list[Runtime]) -> str:
-    """The first of `runtimes` that runs a format.
+def choose(card: Card, runtimes: list[Runtime]) -> str:
+    """The first of `runtimes` that runs a variant.
 
     Raises:
         Unavailable: none does.
     """
-    for runtime in runtimes:
-        if model_format in runtime.formats:
-            return runtime.name
-    here = ", ".join(runtime.name for runtime in runtimes) or "none"
-    raise Unavailable(f"no runtime on this device runs the format {model_format!r} (installed: {here}): install one that does")
+    name, why = runtime_for(card, Capabilities(runtimes=runtimes))
+    if not name:
+        here = ", ".join(runtime.name for runtime in runtimes) or "none"
+        raise Unavailable(f"no runtime on this device runs {card.variant}: {why} (installed: {here}): install one that does")
+    return name
 
 
 def lets_others_run(runtime: str) -> bool:

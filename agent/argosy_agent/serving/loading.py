@@ -78,7 +78,7 @@ def load_model(
     Answers are not compared: the probe process did that.
 
     Args:
-        runtime: a name from `runtimes.available`; empty for the first that runs the card's format.
+        runtime: a name from `runtimes.available`; empty for the first that runs the variant.
         content: what the folder must hold.
         threads, copies: as `runtimes.load`.
         about_to_load: called with the runtime's name before the work begins.
@@ -92,7 +92,7 @@ def load_model(
         raise InvalidInput(
             f"{folder} holds {card.model}@{card.version} {card.variant}, not {content.model}@{content.version} {content.variant}"
         )
-    name = runtime or runtimes.choose(card.format, runtimes.available())
+    name = runtime or runtimes.choose(card, runtimes.available())
     about_to_load(name)
     model = Model(content, card, runtimes.load(folder, card, name, threads, copies), name)
     _warm(model, folder)

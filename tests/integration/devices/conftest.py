@@ -1,4 +1,4 @@
-"""A real controller with two real devices: one with ai-edge-litert, one with tflite-runtime 2.14; both have onnxruntime."""
+"""A real controller with two real devices, started once: one with ai-edge-litert, one with tflite-runtime 2.14; both have onnxruntime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fleet_of_two import FleetOfTwo
 from real_device import NEWER, OLDER, RealDevice
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetOfTwo]:
     if not OLDER.exists():
         pytest.skip(f"there is no {OLDER.parents[1].name}: 'make setup' makes it")

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import small_models
+from msgspec.structs import replace
 from onnx import TensorProto
 
 from argosy.errors import InvalidInput, Unavailable
-from argosy.protocol.card import Card, TensorSpec
+from argosy.protocol.card import Card, Needs, TensorSpec
 from argosy.protocol.codec import from_json
 from argosy.protocol.reported import Runtime
 from argosy_agent import runtimes
@@ -54,11 +55,15 @@ def test_available_tells_version_and_formats():
     assert found["ai-edge-litert"].formats == ["tflite"]
 
 
-def test_choose_takes_the_first_that_runs_the_format():
+def test_choose_takes_the_first_that_runs_the_variant(tmp_path):
     here = [Runtime(name="a", version="1", formats=["onnx"]), Runtime(name="b", version="1", formats=["tflite", "onnx"])]
-    assert (runtimes.choose("onnx", here), runtimes.choose("tflite", here)) == ("a", "b")
-    with pytest.raises(Unavailable, match="no runtime on this device runs the format 'coreml'"):
-        runtimes.choose("coreml", here)
+    small_models.write_onnx_variant(tmp_path, small_models.constant_bytes(1.0))
+    card = _card(tmp_path)
+    assert runtimes.choose(card, here) == "a"
+    assert runtimes.choose(replace(card, format="tflite"), here) == "b"
+    assert runtimes.choose(replace(card, needs=Needs(runtimes=["b"])), here) == "b"
+    with pytest.raises(Unavailable, match="no runtime on this device runs onnx-fp32: no runtime for coreml on the device"):
+        runtimes.choose(replace(card, format="coreml"), here)
 
 
 def test_onnx_runs_any_size_of_a_free_dimension(onnx):
