@@ -20,6 +20,7 @@ pytestmark = pytest.mark.integration
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SHARED = Path(os.environ.get("ARGOSY_SHARED_DATA") or Path(__file__).parents[4] / "shared" / "data")
+OCCUPANCY = SHARED / "occupancy"
 SPEECH = SHARED / "spoken-digits-4-speakers.npz"
 CHECKPOINT = SHARED / "models" / "resnet20-cifar10-12fca82f.th"
 
@@ -46,14 +47,14 @@ def _check_promises(report: Report, drop: float) -> None:
     assert _variant(report, "onnx-int8").bytes < 0.5 * _variant(report, "onnx-fp32").bytes
 
 
-@pytest.mark.parametrize("name", ["digits", "spoken-digits", "images", "tabular"])
+@pytest.mark.parametrize("name", ["digits", "spoken-digits", "images", "tabular", "sensors"])
 def test_readme_is_short_and_shows_the_command(name: str) -> None:
     text = (EXAMPLES / name / "README.md").read_text()
     assert f"controller build examples/{name} --recipe examples/{name}/recipe.toml" in text
     assert 5 <= len([line for line in text.splitlines() if line]) <= 12
 
 
-@pytest.mark.parametrize(("name", "setting"), [("spoken-digits", "audio"), ("images", "images")])
+@pytest.mark.parametrize(("name", "setting"), [("spoken-digits", "audio"), ("images", "images"), ("sensors", "data")])
 def test_example_without_its_data_says_where_to_get_them(name: str, setting: str) -> None:
     with pytest.raises(InvalidInput, match=rf"add --set {setting}=PATH .*README\.md says how to make"):
         load_task(EXAMPLES / name, {}).data(0)
@@ -63,6 +64,46 @@ def test_tabular_example_keeps_its_promises(tmp_path: Path) -> None:
     report = _built("tabular", tmp_path / "out")
     _check_promises(report, drop=0.01)
     assert report.steps[-1].not_zero < 0.25 * report.steps[0].not_zero
+
+
+def test_tabular_forest_is_a_tenth_of_itself(tmp_path: Path) -> None:
+    report = _built("tabular", tmp_path / "out", "recipe-forest.toml")
+    assert all(one.met for one in report.goals)
+    assert [one.step for one in report.steps] == ["fit", "thin-forest", "prune-tree", "round-thresholds"]
+    assert all(one.notes for one in report.steps)
+    assert report.steps[-1].parameters < 0.1 * report.steps[0].parameters
+    _check_parity(report)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_tabular_families_are_compared_and_the_best_is_built(tmp_path: Path) -> None:
+    report = _built("tabular", tmp_path / "out", "recipe-families.toml")
+    assert report.search is not None
+    families = {str(one.point["task.family"]): one for one in report.search.trials}
+    assert set(families) == {"svm", "decision-tree", "random-forest", "naive-bayes", "logistic-regression", "mlp"}
+    assert all(one.state == "complete" and set(one.values) >= {"accuracy", "bytes", "p50_us"} for one in families.values())
+    best = max(families.values(), key=lambda one: one.values["accuracy"])
+    assert report.search.trials[report.search.chosen].values["accuracy"] == best.values["accuracy"]
+    assert "family" in (tmp_path / "out" / "report.html").read_text()
+    _check_parity(report)
+
+
+@pytest.mark.skipif(not OCCUPANCY.exists(), reason="no room occupancy in the shared data")
+def test_sensors_example_keeps_its_promises(tmp_path: Path) -> None:
+    report = _built("sensors", tmp_path / "out", data=OCCUPANCY)
+    assert all(one.met for one in report.goals)
+    assert _variant(report, "onnx-fp32").bytes < 5_000
+    assert report.baseline is not None
+    assert report.baseline.accuracy is not None
+    _check_parity(report)
+
+
+def _check_parity(report: Report) -> None:
+    for one in report.variants:
+        assert one.parity is not None
+        assert one.parity.agreement is not None
+        assert one.parity.agreement >= 0.999
 
 
 @pytest.mark.slow
