@@ -15,8 +15,8 @@ import torch
 from argosy.errors import InvalidInput
 from argosy.protocol.card import TensorSpec
 from argosy_controller.pipeline.coreml.interpreter import Interpreter
-from argosy_controller.pipeline.coreml.package import read_package
-from argosy_controller.pipeline.coreml.program import Program, read_program
+from argosy_controller.pipeline.coreml.operators.given import bounded
+from argosy_controller.pipeline.coreml.program import read_program
 from argosy_controller.pipeline.files.engines import Engine
 from argosy_controller.pipeline.task import Array
 
@@ -36,7 +36,7 @@ class MilEngine(Engine):
         program = read_program(path)
         self.inputs, self.outputs = list(program.inputs), list(program.outputs)
         self._interpreter = Interpreter(program)
-        self.run({one.name: np.zeros([1 if size is None else size for size in one.shape], one.dtype) for one in self.inputs})
+        self.run({one.name: np.zeros(bounded([1 if size is None else size for size in one.shape]), one.dtype) for one in self.inputs})
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Answers one request; integers of other sizes are taken where their values fit."""
@@ -62,13 +62,12 @@ class CoreMLEngine(Engine):
         """Compiles the package. Raises InvalidInput for one that is refused."""
         import coremltools
 
-        package, program = read_package(path), read_program(path)
+        program = read_program(path)  # looks at every name and size in the archive
         self.inputs, self.outputs = list(program.inputs), list(program.outputs)
         self._folder = tempfile.TemporaryDirectory()
         with zipfile.ZipFile(path) as archive:
-            archive.extractall(self._folder.name)  # read_package has looked at every name and size
+            archive.extractall(self._folder.name)
         (root,) = Path(self._folder.name).iterdir()
-        assert package.model
         self._model: Any = coremltools.models.MLModel(str(root), compute_units=coremltools.ComputeUnit.CPU_ONLY)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -84,6 +83,3 @@ def open_coreml(path: Path) -> Engine:
         InvalidInput: the file is refused, or it cannot be run here; the message says what is missing.
     """
     return CoreMLEngine(path) if sys.platform == "darwin" else MilEngine(path)
-
-
-__all__ = ["CoreMLEngine", "MilEngine", "Program", "open_coreml"]

@@ -7,11 +7,8 @@ program must answer a batch that no example had as the model does (coreml.interp
 
 from __future__ import annotations
 
-import logging
-import re
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,29 +16,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.coreml.interpreter import Interpreter
 from argosy_controller.pipeline.coreml.program import read_program
 from argosy_controller.pipeline.exporters.coreml_files import opened, write_package
 from argosy_controller.pipeline.exporters.coreml_names import check_names
+from argosy_controller.pipeline.exporters.coreml_ways import LARGEST_BATCH, Way, exported, locating, traced, unfused
 from argosy_controller.pipeline.exporters.coreml_where import teach_where
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
+from argosy_controller.pipeline.exporters.refusals import refusal
 from argosy_controller.pipeline.options import Config
 from argosy_controller.pipeline.training import forward
 
-#: The largest batch that a file takes: Core ML wants an end, and endless ranges run on no Neural Engine.
-LARGEST_BATCH = 1024
 #: Of an output's size, how far a program may be off on a batch: another computation is further off.
 _LOOSE = 1e-3
-_LOCATED = re.compile(r"located at: '([^']*)'")
-
-Convert = Callable[[nn.Module, tuple[torch.Tensor, ...]], Any]
-
-
-class NotConvertedError(Exception):
-    """coremltools gave up. Its text names the operator and, after `located at`, where the model calls it."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +46,12 @@ def convert(source: Source, path: Path, precision: Precision) -> None:
 
     Raises:
         InvalidInput: names cannot be in a Core ML file, or an output is of numbers that it has not.
-        NotConvertedError: no way works; tells of the first.
+        Exception: no way works: what torch or coremltools said of the first (refusals.refusal).
     """
     check_names(source.calibration.inputs, source.outputs)
     failures: list[Exception] = []
     for flexible in (True, False):
-        for way in (_traced, _exported):
+        for way in (traced, exported):
             try:
                 model = _converted(source, way, flexible, precision)
                 write_package(model, path, source.folder)
@@ -80,33 +69,32 @@ def convert(source: Source, path: Path, precision: Precision) -> None:
 
 def _reason(failures: list[Exception]) -> str:
     found = next((str(one) for one in failures if isinstance(one, _BatchError)), "")
-    return found or "its operators do not convert for a batch of any size"
+    return found or f"for more it does not convert ({refusal(failures[0])[:200]})"
 
 
 class _BatchError(Exception):
     """A program does not do for a batch what the model does."""
 
 
-def _converted(source: Source, way: Convert, flexible: bool, precision: Precision) -> Any:
+def _converted(source: Source, way: Way, flexible: bool, precision: Precision) -> Any:
     import coremltools
 
     teach_where()
     example = source.example(2 if flexible else 1)
     batch = coremltools.RangeDim(1, LARGEST_BATCH, default=1) if flexible else 1
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), unfused():
         answers = forward(source.network, list(example.values()))
         program = way(source.network, tuple(example.values()))
-    with _locating():
+    shapes = {name: (batch, *one.shape[1:]) for name, one in example.items()}
+    inputs = [coremltools.TensorType(name=name, shape=shapes[name], dtype=_dtype("input", name, one)) for name, one in example.items()]
+    outputs = [
+        coremltools.TensorType(name=name, dtype=_dtype("output", name, one)) for name, one in zip(source.outputs, answers, strict=True)
+    ]
+    with locating(program):
         return coremltools.convert(
             program,
-            inputs=[
-                coremltools.TensorType(name=name, shape=(batch, *one.shape[1:]), dtype=_dtype("input", name, one))
-                for name, one in example.items()
-            ],
-            outputs=[
-                coremltools.TensorType(name=name, dtype=_dtype("output", name, one))
-                for name, one in zip(source.outputs, answers, strict=True)
-            ],
+            inputs=inputs,
+            outputs=outputs,
             convert_to="mlprogram",
             compute_precision=getattr(coremltools.precision, precision.numbers),
             minimum_deployment_target=getattr(coremltools.target, precision.system),
@@ -117,25 +105,6 @@ def _dtype(kind: str, name: str, tensor: torch.Tensor) -> type[np.generic]:
     if tensor.is_complex():
         raise InvalidInput(f"{kind} {name!r} is of complex numbers, which a Core ML file has not: give real and imaginary parts")
     return np.float32 if tensor.is_floating_point() else np.int32
-
-
-def _traced(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Any:
-    with warnings.catch_warnings():
-        # A trace keeps the one way that the example took; what the model would do for other values is lost silently.
-        warnings.filterwarnings("error", message="Converting a tensor to a Python boolean")
-        return torch.jit.trace(network, example)  # type: ignore[no-untyped-call]
-
-
-def _exported(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Any:
-    """By torch.export, without the copies that coremltools has no operator for."""
-    batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
-    shapes: Any = tuple({0: batch} for _ in example) if len(example[0]) > 1 else None
-    program = torch.export.export(network, example, dynamic_shapes=shapes).run_decompositions({})
-    for node in list(program.graph.nodes):
-        if node.target is torch.ops.aten.alias.default:
-            node.replace_all_uses_with(node.args[0])
-            program.graph.erase_node(node)
-    return program
 
 
 @contextmanager
@@ -159,44 +128,6 @@ class _ForPacking(Exporter[Config]):
         convert(source, path, Precision("FLOAT32", "iOS16"))
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """torch's fused attention is one operator, which no converter has."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
-
-
-@contextmanager
-def _locating() -> Iterator[None]:
-    """Adds to an error of coremltools where it came from, which it only logs."""
-    logged: list[str] = []
-    handler = _Collecting(logged)
-    logger = logging.getLogger("coremltools")
-    logger.addHandler(handler)
-    try:
-        yield
-    except Exception as error:
-        place = _LOCATED.search("\n".join(logged))
-        raise NotConvertedError(f"{error}\n(located at: '{place[1] if place else 'its top level'}')") from error
-    finally:
-        logger.removeHandler(handler)
-
-
-class _Collecting(logging.Handler):
-    def __init__(self, to: list[str]) -> None:
-        super().__init__(logging.ERROR)
-        self._to = to
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._to.append(record.getMessage())
-
-
 def _check_batches(source: Source, path: Path, precision: Precision) -> None:
     """That the program answers three examples at once as the model does; in half precision, as it answers each alone.
 
@@ -211,7 +142,10 @@ def _check_batches(source: Source, path: Path, precision: Precision) -> None:
         got = runner.run(given)
         alone = [runner.run({name: one[i : i + 1] for name, one in given.items()}) for i in range(3)]
     except InvalidInput as error:
-        raise _BatchError(f"larger batches could not be verified here ({error})") from error
+        unknown = "has no operator" in str(error)
+        raise _BatchError(
+            f"larger batches cannot be verified here ({error})" if unknown else "converted for more, it does not run"
+        ) from error
     if precision.numbers == "FLOAT32":
         with torch.no_grad():
             wanted = dict(zip(source.outputs, forward(source.network, list(example.values())), strict=True))
@@ -220,4 +154,4 @@ def _check_batches(source: Source, path: Path, precision: Precision) -> None:
     for name, one in wanted.items():
         size = max(1.0, float(one.double().abs().max())) if one.numel() else 1.0
         if got[name].shape != one.shape or not float((got[name].double() - one.double()).abs().max()) <= _LOOSE * size:
-            raise _BatchError(f"converted for larger batches, it gives another output {name!r}")
+            raise _BatchError(f"converted for more, it gives another output {name!r}")

@@ -14,7 +14,7 @@ _BY_VALUE = "it decides by the values of its inputs (an if or a loop over a tens
 _BATCH = "it takes batches of one size alone: let no shape in it be a fixed number where the batch stands (reshape with -1 there)"
 _SAYINGS = (
     (r"Lowering not found: (?:\w+\.)?(\w+)", "operator {!r} cannot be put into a TFLite file"),
-    (r"convert function for op '(\w+)' not implemented", "operator {!r} cannot be put into a Core ML file"),
+    (r"convert function for op '([\w:.]+)' not implemented", "operator {!r} cannot be put into a Core ML file"),
     (r"No ONNX function found for <OpOverload\(op='(?:\w+\.)?(\w+)'", "operator {!r} cannot be put into an ONNX file"),
     (r"Could not find an implementation for (\w+)\(\d+\) node with name '([^']*)'", "onnxruntime cannot run operator {!r} (node {!r})"),
     (r"data-dependent|Converting a tensor to a Python boolean", _BY_VALUE),
