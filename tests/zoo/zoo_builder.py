@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -62,18 +63,20 @@ class Builder:
         return [*made, *self._attempt([one for one in others if one in EXPORTERS], False), *absent]
 
     def _attempt(self, variants: Sequence[str], shipped: bool) -> list[Cell]:
-        """Builds them together, and where that fails in halves, until the one that does not build is alone."""
+        """Builds them together; one that does not build is left out, and where none is named they are tried in halves."""
         if not variants:
             return []
         try:
-            built = self._build(variants)
+            return [cell(self._member.name, one.row, self._older(one), shipped) for one in self._build(variants)]
         except ArgosyError as error:
-            if len(variants) == 1:
-                return [refused(self._member.name, variants[0], _sentence(error), shipped)]
-            self._tell(f"something of {', '.join(variants)} does not build; in halves again")
+            guilty = named(str(error), variants)
+            if guilty:
+                self._tell(f"{guilty} does not build; the others again")
+                left_out = refused(self._member.name, guilty, _sentence(error), shipped)
+                return [*self._attempt([one for one in variants if one != guilty], shipped), left_out]
             half = len(variants) // 2
+            self._tell(f"something of {', '.join(variants)} does not build; in halves again")
             return [*self._attempt(variants[:half], shipped), *self._attempt(variants[half:], shipped)]
-        return [cell(self._member.name, one.row, self._older(one), shipped) for one in built]
 
     def _build(self, variants: Sequence[str]) -> list[Built]:
         self._number += 1
@@ -129,6 +132,12 @@ class Builder:
             with np.load(out, allow_pickle=False) as file:
                 self._wanted = {name: file[name] for name in file.files}
         return self._wanted
+
+
+def named(message: str, variants: Sequence[str]) -> str:
+    """The one variant that an error is about; empty where it names none of them, or several."""
+    found = [one for one in variants if re.search(rf"(?<![\w-]){re.escape(one)}(?![\w-])", message)]
+    return found[0] if len(found) == 1 else variants[0] if len(variants) == 1 else ""
 
 
 def shortened(recipe: str, variants: Sequence[str], hyperparameters: dict[str, int]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import tomllib
-from zoo_builder import shortened
+from zoo_builder import named, shortened
 from zoo_cells import Cell, Older, cell, problem, refused
 from zoo_page import page
 
@@ -94,6 +94,20 @@ def test_shortened_recipe_keeps_what_stands_above_and_the_options_of_what_is_kep
         "task": {"epochs": 1},
         "variants": [{"use": "tflite-int8"}, {"use": "onnx-int8", "examples": 7}],
     }
+
+
+@pytest.mark.parametrize(
+    ("message", "guilty"),
+    [
+        ("the model does not convert to tflite-int8-dynamic: operator 'x' cannot be put into a TFLite file", "tflite-int8-dynamic"),
+        ("variant tflite-int8 does not compute what the model computes", "tflite-int8"),
+        ("tflite-int8 and tflite-int8-dynamic failed", ""),
+        ("the job ran out of memory", ""),
+    ],
+)
+def test_the_variant_that_an_error_names_is_found(message: str, guilty: str) -> None:
+    assert named(message, ["tflite-int8", "tflite-int8-dynamic", "onnx-fp32"]) == guilty
+    assert named(message, ["onnx-fp32"]) == "onnx-fp32"
 
 
 def test_page_shows_figures_runtimes_and_numbered_reasons() -> None:
