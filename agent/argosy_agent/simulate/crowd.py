@@ -26,7 +26,7 @@ from argosy_agent.simulate.player import Player
 from argosy_agent.timers import Every
 from argosy_agent.updater.state import FetchFailed, SlotEvent, StartFetch
 
-#: What simulated devices say they can run; nothing is loaded.
+#: What simulated devices say they can run; nothing is loaded. They tell neither an opset nor memory, so nothing is refused for these.
 CAPABILITIES = Capabilities(
     runtimes=[
         Runtime(name="onnxruntime", version="simulated", formats=["onnx"]),

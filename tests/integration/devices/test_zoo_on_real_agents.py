@@ -58,7 +58,7 @@ def _near(got: Mapping[str, Any], wanted: Mapping[str, Any], card: Card, where: 
 
 
 _FEW = {
-    "image": ("mlp", ("onnx-fp32", "onnx-int8", "tflite-fp32", "tflite-int8")),
+    "image": ("mlp", ("onnx-int8", "tflite-int8")),
     "text": ("transformer", ("onnx-fp32", "tflite-fp32", "tflite-int8-dynamic")),
     "table": ("random-forest", ("onnx-fp32", "tflite-fp32")),
 }
