@@ -62,6 +62,9 @@ def convert(source: Source, path: Path, precision: Precision) -> None:
                 return
             except InvalidInput:
                 raise
+            except _UnknownError as error:
+                failures.append(error)
+                break  # the other way has the operator too
             except Exception as error:  # torch and coremltools raise what they like
                 failures.append(error)
     raise failures[0]
@@ -74,6 +77,10 @@ def _reason(failures: list[Exception]) -> str:
 
 class _BatchError(Exception):
     """A program does not do for a batch what the model does."""
+
+
+class _UnknownError(_BatchError):
+    """Nobody knows: the program cannot be run here."""
 
 
 def _converted(source: Source, way: Way, flexible: bool, precision: Precision) -> Any:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from msgspec import Meta
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
 from argosy_controller.pipeline.options import Config
+from argosy_controller.pipeline.task import Array
 
 #: Weights of fewer numbers stay as they are: their table would take what the indices save.
 _LEAST_VALUES = 512
@@ -47,16 +49,38 @@ class CoreMLPacked(Exporter[CoreMLPackedConfig]):
         from argosy_controller.pipeline.exporters.coreml_convert import for_packing
         from argosy_controller.pipeline.exporters.coreml_files import write_package
 
-        bits = config.bits if config.method == "kmeans" else None
-        how = coreml.OpPalettizerConfig(mode=config.method, nbits=bits, weight_threshold=_LEAST_VALUES)
         with for_packing(source, path) as model:
-            packed = coreml.palettize_weights(model, coreml.OptimizationConfig(global_config=how))
+            packed = coreml.palettize_weights(model, _how(model, config))
             write_package(packed, path, source.folder)
         count = sum(one.type == "constexpr_lut_to_dense" for one in _operations(packed))
         source.note(path, f"weights kept as codebook ({count} tensors)" if count else _NOTHING)
 
 
+#: Numbers that a table may have.
+_TABLES = (2, 4, 16, 64, 256)
 _NOTHING = "no tensor has few enough different values: share weights or binarise before, or take method = 'kmeans'"
+
+
+def _how(model: Any, config: CoreMLPackedConfig) -> Any:
+    from coremltools.optimize import coreml
+
+    if config.method == "kmeans":
+        how = coreml.OpPalettizerConfig(mode="kmeans", nbits=config.bits, weight_threshold=_LEAST_VALUES)
+        return coreml.OptimizationConfig(global_config=how)
+    exact = coreml.OpPalettizerConfig(mode="custom", lut_function=table, weight_threshold=_LEAST_VALUES)
+    weights = coreml.get_weights_metadata(model, weight_threshold=_LEAST_VALUES)
+    few = [name for name, one in weights.items() if len(np.unique(one.val)) <= _TABLES[-1]]
+    return coreml.OptimizationConfig(op_name_configs=dict.fromkeys(few, exact))
+
+
+def table(weight: Array) -> tuple[Array, Array]:
+    """The different values of a tensor, up to a length that tables may have, and which of them each number is.
+
+    coremltools' own mode `unique` asks for tables of 8 numbers, which it then refuses.
+    """
+    values, index = np.unique(weight, return_inverse=True)
+    length = next(one for one in _TABLES if one >= len(values))
+    return np.pad(values, (0, length - len(values))), index.reshape(-1).astype(np.uint8)
 
 
 def _operations(model: Any) -> list[Any]:

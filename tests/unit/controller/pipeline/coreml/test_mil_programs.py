@@ -129,3 +129,24 @@ def test_weights_whose_header_lies_are_refused(model: Any, pack: Pack, blob: Blo
     model.blob("w", 2, 64).add("mul", "z", x="x", y="w").gives("z")
     with pytest.raises(InvalidInput, match=r"the weights at 64 (are not the 2 numbers|end outside)"):
         MilEngine(pack(model, {WEIGHTS: blob([1.0, 2.0], **wrong)}))
+
+
+class Predicting:
+    """Stands for Core ML: doubles what it is given, and keeps the package that it was opened with."""
+
+    def __init__(self, path: str, compute_units: Any) -> None:
+        self.names = sorted(one.name for one in Path(path).rglob("*"))
+
+    def predict(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return {"z": inputs["x"].astype(np.float64) * 2}
+
+
+def test_macos_asks_core_ml_itself(model: Any, pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    import coremltools
+
+    monkeypatch.setattr(coremltools.models, "MLModel", Predicting)
+    monkeypatch.setattr("sys.platform", "darwin")
+    engine = open_model("coreml", pack(model.add("relu", "z", x="x").gives("z")))
+    assert engine is not None
+    found = engine.run({"x": ROWS})["z"]
+    assert (engine.runtime, engine.interprets, found.dtype, found.tolist()) == ("coreml", False, np.float32, [[2.0, 4.0], [6.0, 8.0]])
