@@ -27,8 +27,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 BUILD_LIMITS = Limits(memory_bytes=0, cpu_s=0, wall_s=6 * 3600)
 #: An import opens a file that may be hostile.
 IMPORT_LIMITS = Limits(memory_bytes=6 * _GIB, cpu_s=300, wall_s=300)
-#: So does a conversion, which besides runs torch and converters; these reserve far more memory than they touch.
-CONVERSION_LIMITS = Limits(memory_bytes=32 * _GIB, cpu_s=3600, wall_s=3600)
+#: So does a conversion, which besides runs torch and converters: 2.7 GiB of address space for a small model.
+CONVERSION_LIMITS = Limits(memory_bytes=12 * _GIB, cpu_s=3600, wall_s=3600)
 #: A build on the controller runs beside what the fleet hangs on: its memory is bounded too.
 CONTROLLER_BUILD_LIMITS = Limits(memory_bytes=16 * _GIB, cpu_s=0, wall_s=6 * 3600)
 #: Looking at a task loads its data and makes its model, and trains nothing.

@@ -36,7 +36,7 @@ class Builder:
         self.fixed: dict[str, Any] = {}
         self.inputs: dict[str, Live] = {}
         self._stored: dict[int, tuple[torch.Tensor, fx.Node]] = {}
-        self._modules: dict[tuple[Any, ...], str] = {}
+        self._modules: dict[tuple[Any, ...], tuple[str, tuple[Const, ...]]] = {}
 
     def input(self, name: str, seen: tuple[torch.Tensor, ...]) -> Live:
         """One of the model's inputs, with its examples."""
@@ -62,17 +62,15 @@ class Builder:
         found: Value = several[number]
         return found
 
-    def module(self, key: tuple[Any, ...], name: str, make: Callable[[], nn.Module], x: Live) -> Live:
-        """A layer called on one value. The same key gives the same layer.
-
-        Args:
-            name: of its weights in the file.
-        """
+    def module(self, kind: tuple[Any, ...], weights: tuple[Const, ...], make: Callable[[], nn.Module], x: Live) -> Live:
+        """A layer called on one value, named after the first of its weights. The same kind and weights give the same layer."""
+        key = (*kind, *(id(one.tensor) for one in weights))
         if key not in self._modules:
-            path = self._free(re.sub(r"[._/]?(weight|kernel|W)$", "", name) or name)
+            name = weights[0].name
+            path = self._free(re.sub(r"[._/]?(weight|kernel|W)$", "", name) or name or str(kind[0]).lower())
             self._put(path, make().eval())
-            self._modules[key] = path
-        path = self._modules[key]
+            self._modules[key] = path, weights  # kept, or another tensor may get the same id
+        path = self._modules[key][0]
         layer = self.root.get_submodule(path)
         return Live(self.graph.call_module(path, (x.node,)), tuple(_bounded(layer(one)) for one in x.seen), x.of)
 

@@ -74,8 +74,8 @@ def conv(at: At, x: Value, weight: Value, bias: Value | None = None) -> Value:
         layer = _CONV[count](inputs * groups, outputs, kernel, strides, padding, dilations, groups, bias=bias is not None)
         return _with(layer, weight, bias)
 
-    key = ("Conv", id(weight.tensor), id(bias.tensor) if isinstance(bias, Const) else 0, *strides, -1, *padding, -1, *dilations, groups)
-    return at.builder.module(key, weight.name or "conv", make, x)
+    kind = ("Conv", *strides, -1, *padding, -1, *dilations, groups)
+    return at.builder.module(kind, (weight, bias) if isinstance(bias, Const) else (weight,), make, x)
 
 
 def _with(layer: nn.Module, weight: Const, bias: Value | None) -> nn.Module:
@@ -182,8 +182,8 @@ def _linear(at: At, x: Live, weight: Const, matrix: torch.Tensor, bias: Const | 
         outputs, inputs = matrix.shape
         return _with(nn.Linear(inputs, outputs, bias=bias is not None), Const(matrix), bias)
 
-    key = ("Linear", id(weight.tensor), id(bias.tensor) if bias else 0, matrix.shape[0])
-    return at.builder.module(key, weight.name or "linear", make, x)
+    kind = ("Linear", *matrix.shape)
+    return at.builder.module(kind, (weight,) if bias is None else (weight, bias), make, x)
 
 
 def gemm(at: At, a: Value, b: Value, c: Value | None = None) -> Value:
