@@ -26,6 +26,7 @@ from argosy_controller.pipeline.exporters.interface import Source
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.timeout(600),  # a build takes 15 s of one core, and must not fail where others use it too
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning", "ignore:lbfgs failed"),
 ]
 
@@ -133,7 +134,6 @@ def test_runtimes_answer_as_scikit_learn(family: str, data: str, scaler: str, tm
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("family", sorted({one[:2] for one in product()}))
 def test_every_family_on_every_table_behind_every_scaler_answers_as_scikit_learn(family: tuple[str, str], tmp_path: Path) -> None:
     for number, (name, data, scaler) in enumerate(product()):
