@@ -36,6 +36,8 @@ def _check(fleet: FleetOfTwo, model: Made) -> None:
             assert parts["older"]["state"] == "confirmed", (variant, rollout)
         for device in fleet.devices:
             if parts[device.name]["state"] == "confirmed":
+                held = device.state / "variants" / f"{model.name}@{rollout['version']}+{variant}"
+                assert {one.name for one in card.companions} < {one.name for one in held.iterdir()}
                 _compare(device, card, model)
 
 
