@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
+import weakref
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,10 +66,11 @@ class CoreMLEngine(Engine):
 
         program = read_program(path)  # looks at every name and size in the archive
         self.inputs, self.outputs = list(program.inputs), list(program.outputs)
-        self._folder = tempfile.TemporaryDirectory()
+        folder = tempfile.mkdtemp()
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         with zipfile.ZipFile(path) as archive:
-            archive.extractall(self._folder.name)
-        (root,) = Path(self._folder.name).iterdir()
+            archive.extractall(folder)
+        (root,) = Path(folder).iterdir()
         self._model: Any = coremltools.models.MLModel(str(root), compute_units=coremltools.ComputeUnit.CPU_ONLY)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
