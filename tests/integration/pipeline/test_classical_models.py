@@ -88,7 +88,7 @@ def test_forest_behind_a_scaler_is_built_to_three_formats(tmp_path: Path) -> Non
     report = _build(tmp_path / "task", head + MODEL.format("RandomForestClassifier(20)"))
     _check(report)
     assert all(one.confusion for one in report.variants[:2])
-    assert report.steps[0].step == "train"
+    assert report.steps[0].step == "fit"
 
 
 def test_regressor_is_built_to_three_formats(tmp_path: Path) -> None:
