@@ -49,12 +49,37 @@ def optimised(model: OnnxGraph, ctx: Context) -> OnnxGraph:
         options.optimized_model_filepath = str(file)
         onnxruntime.InferenceSession(model.onnx(), options, providers=["CPUExecutionProvider"])
         after = onnx.load(file)
+        _without_dead(after.graph)
         save(after, file)
         found = model.rewritten(file.read_bytes())
     _check_same(model, found, ctx)
     ctx.note(f"{_count(before)} operators before, {_count(after)} after")
     ctx.on_step(1, 1)
     return found
+
+
+def _without_dead(graph: onnx.GraphProto) -> None:
+    """Takes out, in place, operators and weights that no output depends on; onnxruntime leaves them."""
+    wanted = {one.name for one in graph.output}
+    living: list[onnx.NodeProto] = []
+    for node in reversed(graph.node):
+        if wanted.intersection(node.output):
+            living.append(node)
+            wanted.update(_taken(node))
+    kept = [one for one in graph.initializer if one.name in wanted]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(reversed(living))
+    graph.initializer.extend(kept)
+
+
+def _taken(node: onnx.NodeProto) -> Iterator[str]:
+    """Names that an operator takes, also by the graphs inside it."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            yield from (one.name for one in inner.output)
+            for below in all_nodes(inner):
+                yield from below.input
 
 
 def _count(model: onnx.ModelProto) -> int:
