@@ -60,7 +60,7 @@ def test_weights_of_a_file_are_compressed_like_the_ones_that_were_trained_here(t
 
 def test_pass_on_a_graph_gets_a_sentence_and_no_bundle(tmp_path: Path, model: torch.nn.Module) -> None:
     save_onnx(model, tmp_path / "m.onnx")
-    with pytest.raises(InvalidInput, match="pass finetune needs a model with layers"):
+    with pytest.raises(InvalidInput, match="pass finetune changes layers of torch, and this model is a whole ONNX graph"):
         _build(tmp_path, "Described", "m.onnx", '[[passes]]\nuse = "finetune"\n' + QUANTISED)
     assert not (tmp_path / "out").exists()
 
