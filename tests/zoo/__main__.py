@@ -84,7 +84,7 @@ def _kept(path: Path) -> Kept | None:
 
 
 def _finish(listed: list[Member], work: Path, quick: bool) -> int:
-    """Writes what there is; the page only of a full run in which no model is missing."""
+    """Writes what there is, and of a full run the page."""
     kept = {one.name: found for one in listed if (found := _kept(work / f"{one.name}.json")) is not None}
     cells = [one for found in kept.values() for one in found.cells]
     _write(cells, quick)
@@ -92,8 +92,8 @@ def _finish(listed: list[Member], work: Path, quick: bool) -> int:
     missing = [one.name for one in listed if one.name not in kept]
     if missing:
         print(f"not built yet: {', '.join(missing)}", file=sys.stderr)
-    elif not quick:
-        PAGE.write_text(page(cells, {one.name: parse_recipe(one.recipe).summary for one in listed}))
+    if not quick:
+        PAGE.write_text(page(cells, {one.name: parse_recipe(one.recipe).summary for one in listed if one.name in kept}, missing))
         print(f"drawn in {PAGE.relative_to(ROOT)}")
     found = problems(cells)
     for one in found:

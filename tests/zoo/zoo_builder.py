@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +48,7 @@ class Builder:
     def __init__(self, member: Member, folder: Path, cache: Path, tell: Callable[[str], None], quick: bool) -> None:
         self._member, self._folder, self._cache, self._tell, self._quick = member, folder, cache, tell, quick
         self._number = 0
+        self._stage = ""
         self._wanted: dict[str, np.ndarray] | None = None
 
     def cells(self) -> list[Cell]:
@@ -63,13 +63,13 @@ class Builder:
         return [*made, *self._attempt([one for one in others if one in EXPORTERS], False), *absent]
 
     def _attempt(self, variants: Sequence[str], shipped: bool) -> list[Cell]:
-        """Builds them together; one that does not build is left out, and where none is named they are tried in halves."""
+        """Builds them together; one that does not build is left out, and where that is none of them they are tried in halves."""
         if not variants:
             return []
         try:
             return [cell(self._member.name, one.row, self._older(one), shipped) for one in self._build(variants)]
         except ArgosyError as error:
-            guilty = named(str(error), variants)
+            guilty = blamed(self._stage, variants)
             if guilty:
                 self._tell(f"{guilty} does not build; the others again")
                 left_out = refused(self._member.name, guilty, _sentence(error), shipped)
@@ -94,6 +94,7 @@ class Builder:
         return path
 
     def _progress(self, progress: Progress) -> None:
+        self._stage = progress.stage
         if progress.done == progress.total:
             self._tell(progress.stage)
 
@@ -134,10 +135,10 @@ class Builder:
         return self._wanted
 
 
-def named(message: str, variants: Sequence[str]) -> str:
-    """The one variant that an error is about; empty where it names none of them, or several."""
-    found = [one for one in variants if re.search(rf"(?<![\w-]){re.escape(one)}(?![\w-])", message)]
-    return found[0] if len(found) == 1 else variants[0] if len(variants) == 1 else ""
+def blamed(stage: str, variants: Sequence[str]) -> str:
+    """The variant at which a build ended, by what it was about to do last; empty where that was none of them."""
+    doing, _, name = stage.partition(" ")
+    return name if doing in ("export", "measure") and name in variants else variants[0] if len(variants) == 1 else ""
 
 
 def shortened(recipe: str, variants: Sequence[str], hyperparameters: dict[str, int]) -> str:

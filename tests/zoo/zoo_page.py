@@ -36,17 +36,20 @@ _LETTERS = {"onnxruntime": "O", NEWER: "L", OLDER: "T"}
 _COARSE = ("int8", "int8-dynamic", "int16x8", "int4")
 
 
-def page(cells: Sequence[Cell], summaries: dict[str, str]) -> str:
+def page(cells: Sequence[Cell], summaries: dict[str, str], missing: Sequence[str] = ()) -> str:
     """The whole page.
 
     Args:
         summaries: what each model is, by name, in the order of the rows.
+        missing: models that were not built yet.
     """
     notes: list[str] = []
     tables = [_table(kind, cells, list(summaries), notes) for kind in TITLES]
     examples = {one.examples for one in cells if one.examples}
     told = f"{min(examples)}" if len(examples) == 1 else f"{min(examples)} to {max(examples)}" if examples else "200"
     models = ["## Models", "", *(f"- **{name}**: {text}" for name, text in summaries.items()), ""]
+    if missing:
+        models += [f"Not built yet: {', '.join(missing)}. `make zoo` goes on there.", ""]
     reasons = ["## Reasons", "", *(f"{number}. {text}" for number, text in enumerate(notes, start=1)), ""] if notes else []
     return "\n".join([HEAD.format(examples=told), *models, *tables, *reasons])
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import tomllib
-from zoo_builder import named, shortened
+from zoo_builder import blamed, shortened
 from zoo_cells import Cell, Older, cell, problem, refused
 from zoo_page import page
 
@@ -97,23 +97,23 @@ def test_shortened_recipe_keeps_what_stands_above_and_the_options_of_what_is_kep
 
 
 @pytest.mark.parametrize(
-    ("message", "guilty"),
-    [
-        ("the model does not convert to tflite-int8-dynamic: operator 'x' cannot be put into a TFLite file", "tflite-int8-dynamic"),
-        ("variant tflite-int8 does not compute what the model computes", "tflite-int8"),
-        ("tflite-int8 and tflite-int8-dynamic failed", ""),
-        ("the job ran out of memory", ""),
-    ],
+    ("stage", "guilty"),
+    [("export tflite-int8", "tflite-int8"), ("measure onnx-fp32", "onnx-fp32"), ("train", ""), ("export coreml-fp16", "")],
 )
-def test_the_variant_that_an_error_names_is_found(message: str, guilty: str) -> None:
-    assert named(message, ["tflite-int8", "tflite-int8-dynamic", "onnx-fp32"]) == guilty
-    assert named(message, ["onnx-fp32"]) == "onnx-fp32"
+def test_the_variant_at_which_a_build_ended_is_found(stage: str, guilty: str) -> None:
+    assert blamed(stage, ["tflite-int8", "tflite-int8-dynamic", "onnx-fp32"]) == guilty
+    assert blamed("train", ["onnx-fp32"]) == "onnx-fp32"
+
+
+def test_page_says_what_it_does_not_hold() -> None:
+    assert "Not built yet: svm." in page([], {"mlp": "a perceptron"}, ["svm"])
+    assert "Not built yet" not in page([], {"mlp": "a perceptron"})
 
 
 def test_page_shows_figures_runtimes_and_numbered_reasons() -> None:
     why = "operator 'x' cannot be put into a Core ML file"
     cells = [
-        cell("mlp", row("onnx-fp32", 3e-7), None, True),
+        cell("mlp", row("onnx-fp32", 3e-7, 1.0), None, True),
         cell("mlp", row(), older(), True),
         refused("mlp", "coreml-fp32", why, False),
         refused("mlp", "coreml-fp16", why, False),
