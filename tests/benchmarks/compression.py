@@ -6,6 +6,7 @@ sets in a folder `shared/data` beside the checkout, or in ARGOSY_SHARED_DATA.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from record import OUT, ROOT, Figure, leave, write
@@ -33,6 +34,7 @@ MNIST = {"mnist": str(DATA)}
 CIFAR = {"images": str(DATA), "checkpoint": str(DATA / "models" / "resnet20-cifar10-12fca82f.th")}
 SPOKEN = {"audio": str(DATA / "spoken-digits-4-speakers.npz")}
 SEED = 0
+KEPT = OUT / "compression-rows"
 
 
 @dataclass(frozen=True)
@@ -227,22 +229,46 @@ QUICK = ("lenet-300-100", "student", "spoken-digits")
 
 
 def main(wanted: Sequence[str]) -> bool:
-    """Measures the rows named, else all; `--quick` a few of them with short trainings."""
+    """Measures the rows named, else all; rows that are not named keep what was measured of them before.
+
+    `--quick` measures a few rows with short trainings, to see that they run.
+    """
     quick = "--quick" in wanted
     rows = [one for one in wanted if one != "--quick"] or (QUICK if quick else list(ROWS))
+    if unknown := set(rows) - set(ROWS):
+        raise SystemExit(f"there is no row {min(unknown)!r}: choose from {', '.join(ROWS)}")
+    found = _measured(rows, quick)
+    if quick:
+        plain = [Figure(one.figure, one.value, one.unit, one.against, one.ratio) for figures in found.values() for one in figures]
+        return write("compression-quick", plain)
+    for row, figures in found.items():
+        _keep(row, figures)
+    return write("compression", [one for row in ROWS for one in _kept(row)])
+
+
+def _measured(rows: Sequence[str], quick: bool) -> dict[str, list[Figure]]:
+    """Each build is a process with one thread of its own, so as many rows at once as there are processors."""
     scratch = OUT / "compression-scratch"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     bench = Bench(Path(tempfile.mkdtemp(dir=scratch)), quick)
     try:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # each build is a process with one thread of its own
-            figures = [figure for found in pool.map(lambda row: ROWS[row](bench), rows) for figure in found]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return dict(zip(rows, pool.map(lambda row: ROWS[row](bench), rows), strict=True))
     finally:
         bench.clean()
         shutil.rmtree(scratch, ignore_errors=True)
-    if quick:
-        figures = [Figure(one.figure, one.value, one.unit, one.against, one.ratio) for one in figures]
-    return write("compression-quick" if quick else "compression", figures)
+
+
+def _keep(row: str, figures: Sequence[Figure]) -> None:
+    KEPT.mkdir(parents=True, exist_ok=True)
+    (KEPT / f"{row}.json").write_text(json.dumps([asdict(one) for one in figures], indent=1) + "\n")
+
+
+def _kept(row: str) -> list[Figure]:
+    """What was measured of a row when it ran last; nothing where it never did."""
+    file = KEPT / f"{row}.json"
+    return [Figure(**one) for one in json.loads(file.read_text())] if file.exists() else []
 
 
 if __name__ == "__main__":
