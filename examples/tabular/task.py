@@ -1,28 +1,14 @@
 """Breast cancer: 30 measurements of a cell sample say whether it is benign; scikit-learn's 569 samples, and one of seven models."""
 
 import numpy as np
+from families import FAMILIES
 from sklearn.datasets import load_breast_cancer
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
-from sklearn.naive_bayes import GaussianNB
-from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
-from sklearn.tree import DecisionTreeClassifier
 from torch import nn
 
 from argosy_controller.pipeline.task import Data, Split, Task
-
-FAMILIES = {
-    "svm": lambda: SVC(C=3),
-    "decision-tree": lambda: DecisionTreeClassifier(),
-    "random-forest": lambda: RandomForestClassifier(100),
-    "naive-bayes": lambda: GaussianNB(),
-    "logistic-regression": lambda: LogisticRegression(max_iter=1000),
-    "mlp": lambda: MLPClassifier((64, 64), max_iter=500),
-}
 
 
 class BreastCancer(Task):
@@ -47,8 +33,6 @@ class BreastCancer(Task):
     def model(self, seed):
         if self.family != "network":
             return make_pipeline(StandardScaler(), FAMILIES[self.family]())
-        layers, before = [], 30
-        for _ in range(self.depth):
-            layers += [nn.Linear(before, self.width), nn.ReLU()]
-            before = self.width
-        return nn.Sequential(*layers, nn.Linear(before, 2))
+        sizes = [30] + [self.width] * self.depth
+        hidden = [layer for size in sizes[:-1] for layer in (nn.Linear(size, self.width), nn.ReLU())]
+        return nn.Sequential(*hidden, nn.Linear(sizes[-1], 2))

@@ -66,9 +66,9 @@ def _take_all(browser: Browser, data: Path, out: Path) -> None:
 
 
 def _paths(page: Page, base: str) -> list[str]:
-    """Every section, and the first device, model and rollout."""
-    paths = ["/", "/models", "/rollouts", "/events", "/enrol", "/patterns"]
-    for section, pattern in (("/", "/devices/"), ("/models", "/models/"), ("/rollouts", "/rollouts/")):
+    """Every section, and the first device, model, build and rollout."""
+    paths = ["/", "/models", "/builds", "/rollouts", "/events", "/enrol", "/patterns"]
+    for section, pattern in (("/", "/devices/"), ("/models", "/models/"), ("/builds", "/builds/"), ("/rollouts", "/rollouts/")):
         page.goto(base + section)
         links = [link.get_attribute("href") or "" for link in page.locator(f"table a[href^='{pattern}']").all()]
         paths += links[:1]

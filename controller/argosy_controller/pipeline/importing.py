@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from argosy_controller.pipeline.files.estimators import is_skops, may_be_pickle
-from argosy_controller.pipeline.import_wishes import check_wishes
 from argosy_controller.pipeline.processes.child import run_job
 from argosy_controller.pipeline.processes.limits import CONVERSION_LIMITS, IMPORT_LIMITS, Limits
 from argosy_controller.pipeline.processes.messages import ImportRequest, Progress
@@ -64,5 +63,7 @@ def run_import(
     )
     as_it_is = not variants and recipe is None and not is_skops(file) and not (trust_pickle and may_be_pickle(file))
     if not as_it_is:
+        from argosy_controller.pipeline.import_wishes import check_wishes  # knows all exporters, which are slow to load
+
         check_wishes(request)
     return run_job(request, out, limits or (IMPORT_LIMITS if as_it_is else CONVERSION_LIMITS), on_progress)

@@ -98,7 +98,7 @@ def _history(name: str, search: SearchReport, metric: Metric) -> History | None:
         return None
     better_up = name == "accuracy" and metric.higher_is_better
     values = [one.values[name] for one in tried]
-    log = name != "accuracy" and min(values) > 0 and max(values) > 2 * min(values)
+    log = name != "accuracy" and drawable(*values, log=True) and max(values) > 2 * min(values)
     y = (
         log_scale(values, _BASE, _TOP)
         if log
