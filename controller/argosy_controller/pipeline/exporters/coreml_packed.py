@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -49,7 +50,9 @@ class CoreMLPacked(Exporter[CoreMLPackedConfig]):
         from argosy_controller.pipeline.exporters.coreml_convert import for_packing
         from argosy_controller.pipeline.exporters.coreml_files import write_package
 
-        with for_packing(source, path) as model:
+        with for_packing(source, path) as model, warnings.catch_warnings():
+            # k-means says so where weights have fewer different values than the table has places: nothing is lost then.
+            warnings.filterwarnings("ignore", message="Number of distinct clusters")
             packed = coreml.palettize_weights(model, _how(model, config))
             write_package(packed, path, source.folder)
         count = sum(one.type == "constexpr_lut_to_dense" for one in _operations(packed))
