@@ -53,8 +53,12 @@ def _forget_when(package: Path) -> None:
 
 def _zip(package: Path, path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(one for one in package.rglob("*") if one.is_file()):
-            entry = zipfile.ZipInfo(f"{_PACKAGE}/{file.relative_to(package).as_posix()}")
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, file.read_bytes(), compresslevel=6)
+        for one in sorted(package.rglob("*")):
+            name = f"{_PACKAGE}/{one.relative_to(package).as_posix()}"
+            if one.is_file():
+                entry = zipfile.ZipInfo(name)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, one.read_bytes(), compresslevel=6)
+            elif not any(one.iterdir()):  # a program without large weights has an empty folder for them, which the manifest names
+                archive.writestr(zipfile.ZipInfo(f"{name}/"), b"")

@@ -12,6 +12,8 @@ from argosy_controller.pipeline.task import Array
 
 #: Real inputs that both answer; fewer only where there are fewer.
 EXAMPLES = 256
+#: What needs no reason; and the share of a number that the order of a few additions in float32 changes.
+_SMALL, _LAST_DIGITS = 1e-4, 2e-6
 
 
 def parity(source: str, wanted: Mapping[str, Array], got: Mapping[str, Array], verified_by: Sequence[str], classes: bool) -> Parity:
@@ -24,13 +26,23 @@ def parity(source: str, wanted: Mapping[str, Array], got: Mapping[str, Array], v
         classes: the first output names a class for each example (or each place of a sequence) by its largest entry.
     """
     first = next(iter(wanted))
+    largest = max((float(off.max(initial=0.0)) for off in _differences(wanted, got)), default=None)
     return Parity(
         source=source,
         verified_by=list(verified_by),
         examples=len(wanted[first]),
-        max_abs_diff=max((float(off.max(initial=0.0)) for off in _differences(wanted, got)), default=None),
+        max_abs_diff=largest,
         agreement=float(_same(wanted[first], got[first]).mean()) if classes and wanted[first].ndim > 1 else None,
+        reason=_rounding(largest, wanted),
     )
+
+
+def _rounding(largest: float | None, wanted: Mapping[str, Array]) -> str:
+    """Large numbers of single precision differ by much and by nothing: their last digits."""
+    size = max((float(np.abs(one).max(initial=0.0)) for one in wanted.values() if one.dtype.kind == "f"), default=0.0)
+    if largest is None or not _SMALL < largest <= _LAST_DIGITS * size:
+        return ""
+    return f"its numbers are as large as {size:,.0f}, of which single precision keeps about seven digits"
 
 
 def off_by(wanted: Mapping[str, Array], got: Mapping[str, Array], bound: float) -> tuple[str, float] | None:

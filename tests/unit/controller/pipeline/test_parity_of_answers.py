@@ -56,3 +56,10 @@ def test_the_output_that_is_off_is_named():
     assert off_by(WANTED, WANTED | {"logits": WANTED["logits"] * 2}, 1e-4) == ("logits", 3.0)
     assert off_by(WANTED, WANTED, 0.0) is None
     assert off_by({"y": np.array([1.0])}, {"y": np.array([np.nan])}, 1e9) == ("y", np.inf)
+
+
+def test_the_last_digits_of_large_numbers_are_given_as_the_reason():
+    wanted = {"value": np.array([[346.0], [-12.0]], np.float32)}
+    assert "as large as 346" in parity("scikit-learn", wanted, {"value": wanted["value"] + np.float32(2e-4)}, [], classes=False).reason
+    assert parity("scikit-learn", wanted, {"value": wanted["value"] + np.float32(0.1)}, [], classes=False).reason == ""
+    assert parity("scikit-learn", wanted, wanted, [], classes=False).reason == ""
