@@ -173,8 +173,9 @@ def resnet20(bench: Bench) -> list[Figure]:
     built = bench.build(PUBLISHED / "resnet20", "half-macs", CIFAR)
     first, last = built.report.steps[0].macs, built.report.steps[-1].macs
     assert first and last
-    met = first / last >= 2
-    figures.append(Figure("ResNet-20 pruned: MACs", last, "", f"{first:,}", last / first, "must", "2 times fewer", met))
+    for kind, times in (("must", 2.0), ("aim", 2.5)):
+        wanted = f"{times:g} times fewer"
+        figures.append(Figure("ResNet-20 pruned: MACs", last, "", f"{first:,}", last / first, kind, wanted, first / last >= times))
     return [*figures, *drop_of("ResNet-20 pruned", built.variant("onnx-fp32"), Wanted(1.5, 0.3))]
 
 
