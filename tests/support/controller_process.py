@@ -38,15 +38,29 @@ class Ended:
         return self.err.strip().splitlines()[-1] if self.err.strip() else ""
 
 
+def plain_environment() -> dict[str, str]:
+    """The environment without the variables that would lead a process to another controller or device."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("ARGOSY_")}
+
+
+def end_process(process: subprocess.Popen[bytes], within_s: float, how: signal.Signals = signal.SIGTERM) -> None:
+    """Ends a process, also one that hangs."""
+    process.send_signal(how)
+    try:
+        process.wait(within_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def run_controller(*arguments: str | Path, environment: dict[str, str] | None = None, folder: Path | None = None) -> Ended:
     """Runs one command to its end, without the variables that would lead it to another controller."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("ARGOSY_")}
     done = subprocess.run(
         [str(PROGRAM), *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=120,
-        env={**inherited, **(environment or {})},
+        env={**plain_environment(), **(environment or {})},
         cwd=folder,
         check=False,
     )
@@ -99,12 +113,7 @@ class ControllerProcess:
         if self.process is None:
             return 0.0
         began = time.monotonic()
-        self.process.send_signal(how)
-        try:
-            self.process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end_process(self.process, _END_S, how)
         self.process = None
         return time.monotonic() - began
 

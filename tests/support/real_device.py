@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from controller_process import ControllerProcess
+from controller_process import ControllerProcess, end_process, plain_environment
 
 #: Interpreters: onnxruntime with ai-edge-litert, and onnxruntime with tflite-runtime (numpy below 2).
 NEWER = Path(sys.executable)
@@ -81,12 +79,7 @@ class RealDevice:
         """Ends it, also one that hangs."""
         if self.process is None:
             return
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end_process(self.process, _END_S)
         self.process = None
 
     def _get(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -105,7 +98,7 @@ class RealDevice:
 
 
 def _environment() -> dict[str, str]:
-    return {**{key: value for key, value in os.environ.items() if not key.startswith("ARGOSY_")}, "PYTHONUNBUFFERED": "1"}
+    return {**plain_environment(), "PYTHONUNBUFFERED": "1"}
 
 
 def wait_until(true: Any, within_s: float, otherwise: Any) -> None:

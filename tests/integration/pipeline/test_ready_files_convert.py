@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from argosy.protocol.card import Card
 from argosy.protocol.codec import from_json
 from argosy_controller.pipeline.importing import run_import
 from argosy_controller.pipeline.report import Report, read_report
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
+from two_layers import rows, small
 
 pytestmark = pytest.mark.integration
 
@@ -63,28 +66,6 @@ def imported(
     )
     cards = {one.name: from_json(Card, (one / "card.json").read_bytes()) for one in (out / "variants").iterdir()}
     return read_report((out / "report.json").read_bytes()), cards
-
-
-def small(tmp_path: Path, kind: str = "Relu", name: str = "model.onnx") -> Path:
-    """Two layers and an operator between them."""
-    weights = {"a.weight": (8, 6), "b.weight": (3, 8)}
-    random = np.random.default_rng(0)
-    stored = [numpy_helper.from_array(random.normal(0, 1, shape).astype(np.float32), key) for key, shape in weights.items()]
-    nodes = [
-        helper.make_node("Gemm", ["x", "a.weight"], ["h"], transB=1),
-        helper.make_node(kind, ["h"], ["r"], name="between"),
-        helper.make_node("Gemm", ["r", "b.weight"], ["y"], transB=1),
-    ]
-    x, y = (helper.make_tensor_value_info(one, TensorProto.FLOAT, ["batch", size]) for one, size in (("x", 6), ("y", 3)))
-    model = helper.make_model(
-        helper.make_graph(nodes, "small", [x], [y], stored), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
-    )
-    (tmp_path / name).write_bytes(model.SerializeToString())
-    return tmp_path / name
-
-
-def rows(count: int = 220) -> dict[str, np.ndarray]:
-    return {"x": np.random.default_rng(1).normal(0, 1, (count, 6)).astype(np.float32)}
 
 
 def test_one_version_carries_all_variants_that_were_asked_for(tmp_path: Path) -> None:

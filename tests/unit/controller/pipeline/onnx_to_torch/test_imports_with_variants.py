@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from argosy.errors import GoalsNotMet, InvalidInput, NotFound
 from argosy.protocol.card import Card
@@ -18,27 +18,8 @@ from argosy_controller.pipeline.ready_files import import_file
 from argosy_controller.pipeline.report import Report, read_report
 from argosy_controller.pipeline.reproducing import import_command
 
-
-def small(tmp_path: Path, kind: str = "Relu") -> Path:
-    """Two layers and an operator between them."""
-    weights = {"a.weight": (8, 6), "b.weight": (3, 8)}
-    random = np.random.default_rng(0)
-    stored = [numpy_helper.from_array(random.normal(0, 1, shape).astype(np.float32), key) for key, shape in weights.items()]
-    nodes = [
-        helper.make_node("Gemm", ["x", "a.weight"], ["h"], transB=1),
-        helper.make_node(kind, ["h"], ["r"], name="between"),
-        helper.make_node("Gemm", ["r", "b.weight"], ["y"], transB=1),
-    ]
-    x, y = (helper.make_tensor_value_info(one, TensorProto.FLOAT, ["batch", size]) for one, size in (("x", 6), ("y", 3)))
-    model = helper.make_model(
-        helper.make_graph(nodes, "small", [x], [y], stored), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
-    )
-    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-    return tmp_path / "model.onnx"
-
-
-def rows(count: int = 220) -> dict[str, np.ndarray]:
-    return {"x": np.random.default_rng(1).normal(0, 1, (count, 6)).astype(np.float32)}
+sys.path.insert(0, str(Path(__file__).parents[4] / "support"))
+from two_layers import rows, small
 
 
 def imported(
