@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from argosy_controller.zoo import FOLDER, RECIPE_FILE, names
+from argosy_controller.pipeline.recipes import RECIPE_FILE
+from argosy_controller.zoo import FOLDER, names
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("ARGOSY_SHARED_DATA") or ROOT.parent / "shared" / "data")

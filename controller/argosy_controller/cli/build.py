@@ -16,12 +16,12 @@ from argosy.errors import InvalidInput
 from argosy.names import check_name
 from argosy_controller.cli.arguments import TaskFolder
 from argosy_controller.cli.shell import Session, controller_options
+from argosy_controller.pipeline.recipes import RECIPE_FILE
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _PATH = click.Path(path_type=Path)
-RECIPE_FILE = "recipe.toml"
 _EXAMPLES = """\b
 Examples:
   controller build examples/digits --recipe examples/digits/recipe.toml --seed 7
@@ -85,8 +85,9 @@ def build(
 ) -> None:
     """Build a model's variants from a task, and register them as a version.
 
-    TASK is a folder with a task.py, or zoo:NAME, one of the models that `controller zoo` lists. The task's model is trained or loaded, compressed, converted and measured as the recipe says; with --out nothing is
-    registered. What was computed before from the same inputs is not computed again.
+    TASK is a folder with a task.py, or zoo:NAME, one of the models that `controller zoo` lists. The task's model is trained or
+    loaded, compressed, converted and measured as the recipe says; with --out nothing is registered. What was computed before from
+    the same inputs is not computed again.
 
     With --on-controller the task's Python runs as the controller's own user; paths in settings are of that machine.
 

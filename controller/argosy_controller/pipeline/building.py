@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from argosy.errors import GoalsNotMet
 from argosy.names import check_name
+from argosy_controller.pipeline.bundling import judgements, write_bundle
 from argosy_controller.pipeline.caching.remembering import Memory, remembering, take_bundle
 from argosy_controller.pipeline.compressing import Compressed, compressed, untrained
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.files.labels import check_labels, written_labels
 from argosy_controller.pipeline.lineage import fingerprint, machine, packages, sha256_file, spelled
 from argosy_controller.pipeline.measuring import held_out, measured_variant
-from argosy_controller.pipeline.numbers.goals import Judgement, check_goals, judge, require
+from argosy_controller.pipeline.numbers.goals import check_goals
 from argosy_controller.pipeline.numbers.layers import with_layers
 from argosy_controller.pipeline.numbers.standard import Standard
 from argosy_controller.pipeline.processes.messages import BuildRequest, Tell
 from argosy_controller.pipeline.recipes.recipe import Recipe, read_recipe
-from argosy_controller.pipeline.report import Report, SearchReport, write_report
-from argosy_controller.pipeline.report_page import write_page
+from argosy_controller.pipeline.report import Report, SearchReport
 from argosy_controller.pipeline.reproducing import build_command
 from argosy_controller.pipeline.sources.opening import open_trained
 from argosy_controller.pipeline.task import TASK_FILE, Data, Task, checked_data, load_task
-from argosy_controller.pipeline.variants import VARIANTS_FOLDER, Measured, row, timed, with_needs, write_variant
+from argosy_controller.pipeline.variants import Measured, timed, with_needs
 
 #: One thread trains small models about as fast as several, and leaves the machine usable.
 THREADS = 1
@@ -134,16 +132,12 @@ def _finish(
     standard: Standard,
     search: SearchReport | None,
 ) -> None:
-    out = Path(request.out)
-    cards = [write_variant(out, model, one, companions, lineage) for one in found]
-    wishes = {one.name: one.goals for one in recipe.variants}
-    judgements = [one for each in found for one in judge(each.name, wishes[each.name], standard.figures(each, made.steps[-1]))]
     report = Report(
         kind="build",
         model=model,
         summary=recipe.summary,
-        variants=[row(card, one) for card, one in zip(cards, found, strict=True)],
-        goals=judgements,
+        variants=[],
+        goals=judgements(recipe, found, lambda one: standard.figures(one, made.steps[-1])),
         interval=standard.interval,
         baseline=standard.baseline(made.steps[0]),
         steps=list(made.steps),
@@ -151,14 +145,4 @@ def _finish(
         lineage=lineage,
         reproduce=build_command(request),
     )
-    write_report(out, report)
-    write_page(out, report)
-    _require(judgements, out)
-
-
-def _require(judged: list[Judgement], out: Path) -> None:
-    try:
-        require(judged)
-    except GoalsNotMet:
-        shutil.rmtree(out / VARIANTS_FOLDER)
-        raise
+    write_bundle(Path(request.out), report, found, companions)

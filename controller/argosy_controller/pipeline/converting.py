@@ -5,7 +5,6 @@ The task is made of the file and its sample: the names and the data are theirs, 
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,33 +15,32 @@ import numpy as np
 import torch
 from torch import nn
 
-from argosy.errors import GoalsNotMet, InvalidInput
+from argosy.errors import InvalidInput
 from argosy.protocol.card import TensorSpec
+from argosy_controller.pipeline.bundling import judgements, write_bundle
 from argosy_controller.pipeline.compressing import Compressed, compressed
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.files.engines import OnnxEngine
 from argosy_controller.pipeline.files.formats import onnx_precision, prepared_onnx
+from argosy_controller.pipeline.files.labels import LABELS_FILE, written_labels
 from argosy_controller.pipeline.files.sample import sample_examples
 from argosy_controller.pipeline.import_wishes import NO_TARGETS, check_wishes
 from argosy_controller.pipeline.lineage import packages, sha256_file, spelled
 from argosy_controller.pipeline.measuring import Held, answers, measured_variant
 from argosy_controller.pipeline.numbers.figures import Figures
-from argosy_controller.pipeline.numbers.goals import Judgement, judge, require
 from argosy_controller.pipeline.numbers.metrics import Metric
 from argosy_controller.pipeline.numbers.parity import EXAMPLES
 from argosy_controller.pipeline.numbers.stored_weights import stored_layers
 from argosy_controller.pipeline.processes.messages import ImportRequest, Tell
 from argosy_controller.pipeline.recipes.recipe import Recipe
-from argosy_controller.pipeline.report import Report, Step, write_report
-from argosy_controller.pipeline.report_page import write_page
+from argosy_controller.pipeline.report import Report, Step
 from argosy_controller.pipeline.reproducing import import_command
 from argosy_controller.pipeline.sources.graphs import Foreign, OnnxGraph
 from argosy_controller.pipeline.task import Array, Data, Split, Task
-from argosy_controller.pipeline.variants import VARIANTS_FOLDER, Measured, row, timed, with_needs, write_variant
+from argosy_controller.pipeline.variants import Measured, timed, with_needs
 
 #: Fewer real inputs say little about parity.
 _ENOUGH = 200
-_LABELS = "labels.txt"
 
 
 class ReadyTask(Task):
@@ -159,11 +157,8 @@ def _convert(request: ImportRequest, recipe: Recipe, ready: _Ready, companions: 
 
 def _labels(labels: tuple[str, ...], companions: Sequence[Path], scratch: Path) -> list[Path]:
     """The companions, with the classes' names where the model has any and nobody gave others."""
-    if not labels or any(one.name.lower() == _LABELS for one in companions):
-        return list(companions)
-    file = scratch / _LABELS
-    file.write_text("\n".join(labels) + "\n", encoding="utf-8")
-    return [*companions, file]
+    given = any(one.name.lower() == LABELS_FILE for one in companions)
+    return [*companions, *([] if given else written_labels(labels, scratch))]
 
 
 def _told(found: Measured, model: nn.Module, ready: _Ready, count: int) -> Measured:
@@ -186,37 +181,22 @@ def _of_import(found: Measured, model: nn.Module) -> list[str]:
 
 
 def _write(request: ImportRequest, recipe: Recipe, found: list[Measured], made: Compressed, companions: Sequence[Path]) -> None:
-    out = Path(request.out)
-    lineage = _lineage(request, recipe)
-    cards = [write_variant(out, request.model, one, companions, lineage) for one in found]
-    wishes = {one.name: one.goals for one in recipe.variants}
-    judgements = [one for each in found for one in judge(each.name, wishes[each.name], _figures(each, made.steps[-1]))]
     report = Report(
         kind="import",
         model=request.model,
         summary=recipe.summary or f"imported {Path(request.file).name}",
-        variants=[row(card, one) for card, one in zip(cards, found, strict=True)],
-        goals=judgements,
+        variants=[],
+        goals=judgements(recipe, found, lambda one: _figures(one, made.steps[-1])),
         steps=list(made.steps),
-        lineage=lineage,
+        lineage=_lineage(request, recipe),
         reproduce=import_command(request),
     )
-    write_report(out, report)
-    write_page(out, report)
-    _require(judgements, out)
+    write_bundle(Path(request.out), report, found, companions)
 
 
 def _figures(variant: Measured, last: Step) -> Figures:
     timing = variant.timings[0] if variant.timings else None
     return Figures(bytes=variant.length, timing=timing, macs=last.macs, parameters=last.parameters, not_zero=last.not_zero)
-
-
-def _require(judged: list[Judgement], out: Path) -> None:
-    try:
-        require(judged)
-    except GoalsNotMet:
-        shutil.rmtree(out / VARIANTS_FOLDER)
-        raise
 
 
 def _lineage(request: ImportRequest, recipe: Recipe) -> dict[str, str]:

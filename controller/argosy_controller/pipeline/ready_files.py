@@ -12,6 +12,7 @@ from types import ModuleType
 from argosy.errors import ArgosyError, InvalidInput
 from argosy.names import check_file_name, check_name
 from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE
+from argosy_controller.pipeline.bundling import write_bundle
 from argosy_controller.pipeline.files.engines import Engine, open_model
 from argosy_controller.pipeline.files.estimators import is_skops, may_be_pickle
 from argosy_controller.pipeline.files.formats import detect, onnx_precision, prepared_onnx, tflite_precision
@@ -19,11 +20,10 @@ from argosy_controller.pipeline.files.sample import random_requests, sample_requ
 from argosy_controller.pipeline.lineage import packages, sha256_file
 from argosy_controller.pipeline.numbers.stored_weights import stored_layers
 from argosy_controller.pipeline.processes.messages import ImportRequest, Tell
-from argosy_controller.pipeline.report import Report, write_report
-from argosy_controller.pipeline.report_page import write_page
+from argosy_controller.pipeline.report import Report
 from argosy_controller.pipeline.reproducing import import_command
 from argosy_controller.pipeline.spelling import first_line
-from argosy_controller.pipeline.variants import Measured, measured, row, timed, with_needs, write_variant
+from argosy_controller.pipeline.variants import Measured, measured, timed, with_needs
 
 _MAX_COMPANIONS = 32
 
@@ -127,13 +127,15 @@ def _measure_and_write(
     except Exception as error:  # runtimes raise what they like
         raise InvalidInput(f"the model does not run on these inputs: {first_line(error)}") from error
     found = _with_layers(found)
-    lineage = _lineage(request, how)
-    card = write_variant(Path(request.out), request.model, found, companions, lineage)
-    summary = f"imported {Path(request.file).name}"
-    how_to = import_command(request)
-    report = Report(kind="import", model=request.model, summary=summary, variants=[row(card, found)], lineage=lineage, reproduce=how_to)
-    write_report(Path(request.out), report)
-    write_page(Path(request.out), report)
+    report = Report(
+        kind="import",
+        model=request.model,
+        summary=f"imported {Path(request.file).name}",
+        variants=[],
+        lineage=_lineage(request, how),
+        reproduce=import_command(request),
+    )
+    write_bundle(Path(request.out), report, [found], companions)
     tell("measure", 1, 1)
 
 

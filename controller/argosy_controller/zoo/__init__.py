@@ -10,10 +10,10 @@ from pathlib import Path
 import tomllib
 
 from argosy.errors import NotFound
+from argosy_controller.pipeline.recipes import RECIPE_FILE
 from argosy_controller.pipeline.spelling import nearest
 
 FOLDER = Path(__file__).parent
-RECIPE_FILE = "recipe.toml"
 _PREFIX = "zoo:"
 
 

@@ -15,7 +15,8 @@ from real_device import RealDevice
 from zoo_versions import Made, allowed, made, requests_for
 
 from argosy.protocol.card import Card
-from argosy_controller.zoo import FOLDER, RECIPE_FILE, names
+from argosy_controller.pipeline.recipes import RECIPE_FILE
+from argosy_controller.zoo import FOLDER, names
 
 pytestmark = pytest.mark.integration
 #: Whether it learned anything does not matter here; what it answers does.

@@ -198,6 +198,11 @@ def _values(targets: Array) -> Array:
     return targets.reshape(-1)
 
 
+def has_trees(last: Any) -> bool:
+    """Whether it is a decision tree or a forest."""
+    return isinstance(last, (*TREES, *FORESTS))
+
+
 def members(estimator: Any) -> list[Any]:
     """The trees of a fitted tree or forest, as scikit-learn keeps them."""
     last = final(estimator)

@@ -17,7 +17,7 @@ import torch
 from sklearn.svm import LinearSVC
 
 from argosy_controller.pipeline.classical.ensembles import ensemble
-from argosy_controller.pipeline.classical.families import BAYES, CLASSIFIERS, FORESTS, MACHINES, TREES, final
+from argosy_controller.pipeline.classical.families import BAYES, CLASSIFIERS, MACHINES, final, has_trees
 from argosy_controller.pipeline.classical.lowering import lowered
 from argosy_controller.pipeline.exporters.onnx_fp32 import OPSET, by_torch
 
@@ -29,7 +29,7 @@ ML_OPSET = 3
 def onnx_bytes(estimator: Any, input_name: str, outputs: tuple[str, ...]) -> bytes:
     """The file: one input (any rows, columns) float32, outputs named and ordered as given; the same bytes every time."""
     last = final(estimator)
-    if isinstance(last, (*TREES, *FORESTS)):
+    if has_trees(last):
         model = ensemble(estimator, input_name, outputs, ML_OPSET)
     elif isinstance(last, _BY_TORCH):
         rows = torch.zeros(2, estimator.n_features_in_)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from argosy_controller.pipeline.classical.families import FORESTS, TREES, final, steps
+from argosy_controller.pipeline.classical.families import FORESTS, final, steps
 
 
 def with_final(estimator: Any, last: Any) -> Any:
@@ -26,16 +26,6 @@ def reaching_final(estimator: Any, rows: NDArray[np.float32]) -> NDArray[np.floa
     for _, scaler in steps(estimator):
         rows = scaler.transform(rows)
     return np.ascontiguousarray(rows, dtype=np.float32)
-
-
-def has_trees(last: Any) -> bool:
-    """Whether it is a decision tree or a forest."""
-    return isinstance(last, (*TREES, *FORESTS))
-
-
-def trees_of(last: Any) -> list[Any]:
-    """The `sklearn.tree` Trees of a decision tree or a forest; not to be changed."""
-    return [one.tree_ for one in (last.estimators_ if isinstance(last, FORESTS) else [last])]
 
 
 def with_changed_trees(last: Any, change: Callable[[int, Any], Any]) -> Any:

@@ -10,11 +10,11 @@ from torch import nn
 
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.classical.choosing import NOTHING, Judge, boldest, told, validation, wanted, worse
-from argosy_controller.pipeline.classical.families import FORESTS, final, steps
+from argosy_controller.pipeline.classical.families import FORESTS, final, has_trees, members, steps
 from argosy_controller.pipeline.classical.fitted import Fitted
 from argosy_controller.pipeline.classical.forest_thinning import order_of_worth, tree_answers, with_trees
 from argosy_controller.pipeline.classical.half_thresholds import rounded_thresholds
-from argosy_controller.pipeline.classical.parts import has_trees, reaching_final, trees_of, with_changed_trees, with_final
+from argosy_controller.pipeline.classical.parts import reaching_final, with_changed_trees, with_final
 from argosy_controller.pipeline.classical.thresholds import exact
 from argosy_controller.pipeline.classical.tree_pruning import collapse_alphas, without_branches
 from argosy_controller.pipeline.passes.interface import Context
@@ -30,7 +30,7 @@ Alphas = list[Floats]
 def pruned(model: nn.Module, config: PruneTreeConfig, ctx: Context) -> Fitted:
     """Pass prune-tree. Raises InvalidInput for a model without trees, or one that is to be judged without validation data."""
     fitted = _of_trees(model, "prune-tree")
-    alphas = [collapse_alphas(tree) for tree in trees_of(final(fitted.estimator))]
+    alphas = [collapse_alphas(tree) for tree in members(fitted.estimator)]
     if config.alpha is not None:
         ctx.on_step(1, 1)
         return _noted(fitted, fitted.replaced(_at(fitted.estimator, alphas, config.alpha)), ctx)
@@ -53,7 +53,7 @@ def _at(estimator: Any, alphas: Alphas, alpha: float) -> Any:
 
 
 def _noted(before: Fitted, after: Fitted, ctx: Context) -> Fitted:
-    old, new = (sum(tree.node_count for tree in trees_of(final(one.estimator))) for one in (before, after))
+    old, new = (sum(tree.node_count for tree in members(one.estimator)) for one in (before, after))
     ctx.note(f"{new:,} of {old:,} nodes are left")
     return after
 
@@ -99,7 +99,7 @@ def rounded(model: nn.Module, ctx: Context) -> Fitted:
     fitted = _of_trees(model, "round-thresholds")
     rows = np.ascontiguousarray(next(iter(ctx.data.train.inputs.values())), dtype=np.float32)
     plain = exact(fitted.estimator) if steps(fitted.estimator) else final(fitted.estimator)
-    trees = trees_of(plain)
+    trees = members(plain)
     counts = []
 
     def half(number: int, tree: Any) -> Any:

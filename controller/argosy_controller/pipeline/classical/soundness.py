@@ -8,7 +8,7 @@ import numpy as np
 
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.classical.content import numbers
-from argosy_controller.pipeline.classical.families import CLASSIFIERS, FORESTS, MACHINES, TREES, final, members, steps
+from argosy_controller.pipeline.classical.families import CLASSIFIERS, MACHINES, final, has_trees, members, steps
 from argosy_controller.pipeline.task import Array
 
 
@@ -54,7 +54,7 @@ def _holds_together(estimator: Any) -> bool:
     last, columns = final(estimator), estimator.n_features_in_
     if any(one.n_features_in_ != columns for one in (last, *(step for _, step in steps(estimator)))):
         return False
-    if isinstance(last, (*TREES, *FORESTS)):
+    if has_trees(last):
         values = len(last.classes_) if isinstance(last, CLASSIFIERS) else 1
         return bool(members(last)) and all(_is_tree(one, columns, values) for one in members(last))
     if isinstance(last, MACHINES):

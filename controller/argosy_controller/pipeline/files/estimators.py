@@ -7,7 +7,7 @@ from pathlib import Path
 
 _ZIP = b"PK\x03\x04"
 #: What skops writes beside the arrays.
-_SCHEMA = "schema.json"
+SCHEMA = "schema.json"
 #: Pickles of protocol 2 and later, and joblib's compressed ones.
 _PICKLES = (b"\x80", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 
@@ -18,7 +18,7 @@ def is_skops(path: Path) -> bool:
         return False
     try:
         with zipfile.ZipFile(path) as archive:
-            return _SCHEMA in archive.namelist()
+            return SCHEMA in archive.namelist()
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         return False
 

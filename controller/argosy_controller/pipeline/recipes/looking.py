@@ -10,7 +10,8 @@ from torch import nn
 from argosy_controller.pipeline.numbers.intervals import drop_is_below, most_mistakes
 from argosy_controller.pipeline.numbers.sizes import parameters
 from argosy_controller.pipeline.processes.messages import SuggestRequest, Tell
-from argosy_controller.pipeline.recipes.suggesting import RECIPE_FILE, TaskFacts, drop_beyond, smallest_drop, suggestion
+from argosy_controller.pipeline.recipes import RECIPE_FILE
+from argosy_controller.pipeline.recipes.suggesting import TaskFacts, drop_beyond, smallest_drop, suggestion
 from argosy_controller.pipeline.recipes.suggesting_classical import Estimator
 from argosy_controller.pipeline.sources.graphs import kind_of
 from argosy_controller.pipeline.task import Data, Task, blaming, checked_data, load_task, task_model

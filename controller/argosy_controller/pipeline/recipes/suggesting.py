@@ -15,7 +15,6 @@ from argosy_controller.pipeline.processes.messages import Aim
 from argosy_controller.pipeline.recipes.suggesting_classical import Estimator, classical_passes, classical_summary, classical_variants
 
 Family = Literal["convolutions", "dense", "other", "unknown"]
-RECIPE_FILE = "recipe.toml"
 #: Drops in the metric's unit that people set as goals.
 _DROPS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 #: Of the test examples, what a good compressed model loses and wins against the trained one: half a point is lost in all.

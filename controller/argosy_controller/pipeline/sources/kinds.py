@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from argosy.errors import InvalidInput, NotFound
+from argosy_controller.pipeline.files.estimators import SCHEMA
 from argosy_controller.pipeline.files.formats import MAX_MODEL_BYTES
 
 ACCEPTED = "give a .safetensors, .pt2 (torch.export), TorchScript, ONNX or skops file"
@@ -59,7 +60,7 @@ def _of_zip(path: Path) -> Kind:
         raise InvalidInput(f"{path.name} begins like a zip archive, but is damaged: {ACCEPTED}") from error
     if len(entries) > _MAX_ENTRIES or sum(one.file_size for one in entries) > MAX_MODEL_BYTES:
         raise InvalidInput(f"{path.name} unpacks to more than {MAX_MODEL_BYTES} bytes or {_MAX_ENTRIES} files: that is no model")
-    if any(one.filename == "schema.json" for one in entries):
+    if any(one.filename == SCHEMA for one in entries):
         return Kind.SKOPS
     names = {one.filename.partition("/")[2] for one in entries}
     if "archive_format" in names and any(one.startswith("models/") for one in names):

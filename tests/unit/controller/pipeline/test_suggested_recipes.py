@@ -18,9 +18,10 @@ from argosy.errors import InvalidInput
 from argosy_controller.pipeline.numbers.intervals import drop_is_below, most_mistakes
 from argosy_controller.pipeline.passes import PASSES
 from argosy_controller.pipeline.processes.messages import Aim, SuggestRequest
+from argosy_controller.pipeline.recipes import RECIPE_FILE
 from argosy_controller.pipeline.recipes.looking import suggest, task_facts
 from argosy_controller.pipeline.recipes.recipe import Recipe, parse_recipe
-from argosy_controller.pipeline.recipes.suggesting import RECIPE_FILE, TaskFacts, drop_beyond, smallest_drop, suggestion
+from argosy_controller.pipeline.recipes.suggesting import TaskFacts, drop_beyond, smallest_drop, suggestion
 from argosy_controller.pipeline.recipes.suggesting_classical import Estimator
 from argosy_controller.pipeline.task import Data, Split, Task, checked_data, task_model
 

@@ -11,9 +11,10 @@ from click.testing import CliRunner
 
 from argosy.errors import NotFound
 from argosy_controller.cli import controller
+from argosy_controller.pipeline.recipes import RECIPE_FILE
 from argosy_controller.pipeline.recipes.recipe import read_recipe
 from argosy_controller.pipeline.task import checked_data, load_task, task_model
-from argosy_controller.zoo import FOLDER, RECIPE_FILE, names, summary, task_folder
+from argosy_controller.zoo import FOLDER, names, summary, task_folder
 
 SHAPES = {
     "mlp": (10,),

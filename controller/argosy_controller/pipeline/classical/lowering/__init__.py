@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from argosy_controller.pipeline.classical.families import BAYES, CLASSIFIERS, FORESTS, LINEAR, MACHINES, TREES, final, steps
+from argosy_controller.pipeline.classical.families import BAYES, CLASSIFIERS, LINEAR, MACHINES, final, has_trees, steps
 
 
 def lowered(estimator: Any) -> nn.Module:
@@ -15,7 +15,7 @@ def lowered(estimator: Any) -> nn.Module:
     from argosy_controller.pipeline.classical.lowering.scalers import scaling
 
     last = final(estimator)
-    if isinstance(last, (*TREES, *FORESTS)):  # scalers are part of the thresholds
+    if has_trees(last):  # scalers are part of the thresholds
         return answers.of(trees.Forest(estimator), isinstance(last, CLASSIFIERS)).eval()
     in_front = [scaling(one) for _, one in steps(estimator)]
     if isinstance(last, MACHINES):
