@@ -69,13 +69,23 @@ def answers(model: nn.Module, task: Task, split: Split) -> dict[str, Array]:
     """A model's outputs for a split, by public name.
 
     Raises:
-        InvalidInput: it does not run, or returns other outputs than the task names.
+        InvalidInput: it does not run, returns other outputs than the task names, or not one row for each example.
     """
     with blaming(f"the model of task {task.name!r} does not run on the test data"), torch.no_grad():
         parts = [forward(model, [torch.from_numpy(one) for one in request.values()]) for request in requests(split, _BATCH)]
     if len(parts[0]) != len(task.outputs):
         raise InvalidInput(f"the model of task {task.name!r} returns {len(parts[0])} outputs, and the task names {', '.join(task.outputs)}")
+    for i, name in enumerate(task.outputs):
+        _check_rows(task, name, sum(part[i].shape[0] if part[i].dim() else 0 for part in parts), len(split))
     return {name: torch.cat([part[i] for part in parts]).numpy() for i, name in enumerate(task.outputs)}
+
+
+def _check_rows(task: Task, name: str, rows: int, examples: int) -> None:
+    if rows != examples:
+        raise InvalidInput(
+            f"the model of task {task.name!r} gives {rows} rows of output {name!r} for {examples} examples: "
+            "an output has one row for each example, whatever the values"
+        )
 
 
 def measured_variant(variant: Variant, source: Source, task: Task, held: Held, tell: Tell) -> Measured:

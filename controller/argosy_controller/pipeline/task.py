@@ -332,7 +332,7 @@ def checked_data(task: Task, seed: int) -> Data:
     """The task's data, looked over before hours of training go into it.
 
     Raises:
-        InvalidInput: a part is empty, counts or names differ, or inputs are not finite.
+        InvalidInput: a part is empty, counts or names differ, names collide, or inputs are not finite.
     """
     with blaming(f"data() of task {task.name!r} failed"):
         data = task.data(seed)
@@ -342,7 +342,17 @@ def checked_data(task: Task, seed: int) -> Data:
         data = _numbered(task, data)
     for part, split in (("train", data.train), ("test", data.test), ("calibration", data.calibrating)):
         _check_split(f"the {part} data of task {task.name!r}", split, data.train)
+    _check_names(task, data.train)
     return data
+
+
+def _check_names(task: Task, split: Split) -> None:
+    """A file has each name once, for whatever it names."""
+    names = [*split.inputs, *task.outputs]
+    twice = next((one for one in names if names.count(one) > 1), None)
+    if twice is not None:
+        where = "is an input and an output" if twice in split.inputs else "names two outputs"
+        raise InvalidInput(f"{twice!r} {where} of task {task.name!r}, and a model file has each name once: rename one in task.py")
 
 
 def _numbered(task: Task, data: Data) -> Data:

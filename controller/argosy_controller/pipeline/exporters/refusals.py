@@ -12,11 +12,15 @@ from argosy_controller.pipeline.spelling import first_line
 _OURS = str(Path(__file__).parents[2])
 _BY_VALUE = "it decides by the values of its inputs (an if or a loop over a tensor), which no file can hold: take torch.where"
 _BATCH = "it takes batches of one size alone: let no shape in it be a fixed number where the batch stands (reshape with -1 there)"
+_SHAPES = (
+    "it makes tensors whose shapes depend on the values of its inputs (nonzero, unique, a mask as an index), which such a file cannot hold"
+)
 _SAYINGS = (
     (r"Lowering not found: (?:\w+\.)?(\w+)", "operator {!r} cannot be put into a TFLite file"),
     (r"convert function for op '([\w:.]+)' not implemented", "operator {!r} cannot be put into a Core ML file"),
     (r"No ONNX function found for <OpOverload\(op='(?:\w+\.)?(\w+)'", "operator {!r} cannot be put into an ONNX file"),
     (r"Could not find an implementation for (\w+)\(\d+\) node with name '([^']*)'", "onnxruntime cannot run operator {!r} (node {!r})"),
+    (r"ConcretizationTypeError|Abstract tracer value encountered", _SHAPES),
     (r"data-dependent|Converting a tensor to a Python boolean", _BY_VALUE),
     (r"Constraints violated \(batch\)|Eq\(s\d+, \d+\) is inconsistent", _BATCH),
 )
