@@ -22,7 +22,7 @@ from argosy_controller.pipeline.compressing import Compressed, compressed
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.files.engines import OnnxEngine
 from argosy_controller.pipeline.files.formats import onnx_precision, prepared_onnx
-from argosy_controller.pipeline.files.labels import LABELS_FILE, written_labels
+from argosy_controller.pipeline.files.labels import LABELS_FILE, check_labels, written_labels
 from argosy_controller.pipeline.files.sample import sample_examples
 from argosy_controller.pipeline.import_wishes import NO_TARGETS, check_wishes
 from argosy_controller.pipeline.lineage import packages, sha256_file, spelled
@@ -71,6 +71,7 @@ class _Ready:
     Attributes:
         split: the sample; its targets say by their type alone whether the first output names classes.
         notes: what people must know about the file.
+        labels: names of the classes, to be written beside the model.
     """
 
     model: Foreign
@@ -120,8 +121,10 @@ def convert_estimator(request: ImportRequest, companions: Sequence[Path], tell: 
     arrays = sample_examples(sample, [TensorSpec(name=INPUT, dtype="float32", shape=[None, columns])])
     outputs = usual_outputs(estimator)
     model = Fitted(estimator, INPUT, outputs).eval()
+    labels = () if _bring_labels(companions) else model.labels
+    check_labels(labels, f"the estimator in {Path(request.file).name}")
     tell("read", 1, 1)
-    ready = _Ready(model, outputs, _split(arrays, model.classifies), [], model.labels)
+    ready = _Ready(model, outputs, _split(arrays, model.classifies), [], labels)
     _convert(request, recipe, ready, companions, tell)
 
 
@@ -152,13 +155,12 @@ def _convert(request: ImportRequest, recipe: Recipe, ready: _Ready, companions: 
         held = Held(data.test, None, answers(made.model, task, data.test.take(slice(0, EXAMPLES))))
         found = with_needs(timed([measured_variant(one, source, task, held, tell) for one in recipe.variants]))
         found = [_told(one, made.model, ready, len(data.test)) for one in found]
-        _write(request, recipe, found, made, _labels(ready.labels, companions, Path(scratch)))
+        _write(request, recipe, found, made, [*companions, *written_labels(ready.labels, Path(scratch))])
 
 
-def _labels(labels: tuple[str, ...], companions: Sequence[Path], scratch: Path) -> list[Path]:
-    """The companions, with the classes' names where the model has any and nobody gave others."""
-    given = any(one.name.lower() == LABELS_FILE for one in companions)
-    return [*companions, *([] if given else written_labels(labels, scratch))]
+def _bring_labels(companions: Sequence[Path]) -> bool:
+    """Whether names of the classes were given: those that an estimator knows are not written then."""
+    return any(one.name.lower() == LABELS_FILE for one in companions)
 
 
 def _told(found: Measured, model: nn.Module, ready: _Ready, count: int) -> Measured:

@@ -11,8 +11,11 @@ LABELS_FILE = "labels.txt"
 _LONGEST = 1000
 
 
-def check_labels(labels: Sequence[str], task: str) -> None:
+def check_labels(labels: Sequence[str], owner: str) -> None:
     """Returns if every name can stand on a line of its own.
+
+    Args:
+        owner: whose they are, as a sentence says it: `task 'pets'`, `the estimator in wine.skops`.
 
     Raises:
         InvalidInput: one cannot; says which.
@@ -20,11 +23,11 @@ def check_labels(labels: Sequence[str], task: str) -> None:
     for number, label in enumerate(labels):
         if str(label).splitlines() != [str(label)]:
             raise InvalidInput(
-                f"label {number} of task {task!r}, {label!r:.80}, is empty or has a line break in it: give each class a name of one line"
+                f"label {number} of {owner}, {label!r:.80}, is empty or has a line break in it: give each class a name of one line"
             )
         if len(str(label)) > _LONGEST or not _writable(str(label)):
             raise InvalidInput(
-                f"label {number} of task {task!r} is longer than {_LONGEST} characters, or is no text: give each class a short name"
+                f"label {number} of {owner} is longer than {_LONGEST} characters, or is no text: give each class a short name"
             )
 
 

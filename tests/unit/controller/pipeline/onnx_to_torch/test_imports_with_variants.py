@@ -23,7 +23,13 @@ from two_layers import rows, small
 
 
 def imported(
-    tmp_path: Path, file: Path, sample: dict[str, np.ndarray] | None, *variants: str, recipe: str = "", trust_pickle: bool = False
+    tmp_path: Path,
+    file: Path,
+    sample: dict[str, np.ndarray] | None,
+    *variants: str,
+    recipe: str = "",
+    trust_pickle: bool = False,
+    companions: tuple[Path, ...] = (),
 ) -> tuple[Report, dict[str, Card]]:
     """The report, and cards by variant."""
     out = tmp_path / "out"
@@ -35,7 +41,7 @@ def imported(
         model="mine",
         file=str(file),
         sample=str(tmp_path / "sample.npz") if sample is not None else "",
-        companions=[],
+        companions=[str(one) for one in companions],
         out=str(out),
         seed=0,
         variants=list(variants),
@@ -166,6 +172,21 @@ def test_fitted_estimator_becomes_onnx_with_labels_beside(tmp_path: Path, forest
     assert [one.name for one in card.outputs] == ["probabilities", "label"]
     assert (tmp_path / "out" / "variants" / "onnx-fp32" / "labels.txt").read_text().split() == ["class_0", "class_1", "class_2"]
     assert report.kind == "import"
+
+
+def test_class_names_of_an_estimator_keep_the_rules_of_a_tasks_labels(tmp_path: Path) -> None:
+    import skops.io
+    from sklearn.tree import DecisionTreeClassifier
+
+    columns = np.arange(400, dtype=np.float32).reshape(200, 2)
+    tree = DecisionTreeClassifier(max_depth=2).fit(columns, np.array(["good", "two\nlines"])[np.arange(200) // 100])
+    file, labels = tmp_path / "tree.skops", tmp_path / "labels.txt"
+    skops.io.dump(tree, file)
+    labels.write_text("good\nbad\n")
+    says = r"label 1 of the estimator in tree.skops, 'two\nlines', is empty or has a line break in it: give each class a name of one line"
+    refused(tmp_path, says, file, {"features": columns}, "onnx-fp32")
+    imported(tmp_path, file, {"features": columns}, "onnx-fp32", companions=(labels,))
+    assert (tmp_path / "out" / "variants" / "onnx-fp32" / "labels.txt").read_text() == "good\nbad\n"
 
 
 def test_estimator_without_a_sample_or_with_other_columns_is_refused(tmp_path: Path, forest: tuple[Path, dict[str, np.ndarray]]) -> None:
