@@ -47,11 +47,11 @@ def build(request: BuildRequest, tell: Tell) -> None:
     model_name = check_name("model", request.model or task.name)
     tell("data", 0, 1)
     data = checked_data(task, request.seed)
-    check_labels(task.labels, task.name)
+    check_labels(task.labels, f"task {task.name!r}")
     tell("data", 1, 1)
     memory = remembering(request, task, THREADS)
-    given = _given(request, task, data)
-    key = _key(memory, request, model_name, recipe, task, data, given) if memory else ""
+    start, given = _start(request, task, data)
+    key = memory.whole(request, model_name, recipe, memory.first(task, data, request.seed, start, given=given)) if memory else ""
     if memory and take_bundle(memory, key, Path(request.out)):
         return tell("everything, from the cache", 1, 1)
     recipe, search = _decided(request, recipe, task, data, memory, tell)
@@ -59,8 +59,9 @@ def build(request: BuildRequest, tell: Tell) -> None:
         task = load_task(Path(request.task), request.settings)
         task.set_hyperparameters(recipe.hyperparameters)
         data = checked_data(task, request.seed)
-        given = _given(request, task, data)
-    made = compressed(recipe.steps, task, data, request.seed, Path(request.recipe).parent, tell, memory, given)
+        start, given = _start(request, task, data)
+    folder = Path(request.recipe).parent
+    made = compressed(recipe.steps, task, data, request.seed, folder, tell, memory, start if given else None, start)
     with tempfile.TemporaryDirectory() as scratch:
         source = Source(made.model, task.outputs, data.calibrating, data.judging, task, Path(scratch))
         held = held_out(made.original, made.model, task, data.test)
@@ -86,16 +87,11 @@ def _decided(
     return found.recipe, found.report
 
 
-def _given(request: BuildRequest, task: Task, data: Data) -> nn.Module | None:
-    """The trained model that came as a file."""
+def _start(request: BuildRequest, task: Task, data: Data) -> tuple[nn.Module, bool]:
+    """The model that the build begins with, and whether it came trained, as a file."""
     if not request.trained:
-        return None
-    return open_trained(Path(request.trained), task, data, request.seed, trust_pickle=request.trust_pickle)
-
-
-def _key(memory: Memory, request: BuildRequest, model: str, recipe: Recipe, task: Task, data: Data, given: nn.Module | None) -> str:
-    start = given if given is not None else untrained(task, request.seed)
-    return memory.whole(request, model, recipe, memory.first(task, data, request.seed, start, given=given is not None))
+        return untrained(task, request.seed), False
+    return open_trained(Path(request.trained), task, data, request.seed, trust_pickle=request.trust_pickle), True
 
 
 def _lineage(request: BuildRequest, recipe: Recipe, data: Data, search: SearchReport | None) -> dict[str, str]:

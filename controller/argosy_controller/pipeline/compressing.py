@@ -65,11 +65,13 @@ def compressed(
     tell: Tell,
     memory: Memory | None = None,
     given: nn.Module | None = None,
+    fresh: nn.Module | None = None,
 ) -> Compressed:
     """Trains the task's model and applies the passes in order.
 
     Args:
         given: a trained model, in evaluation mode; nothing is trained before the passes.
+        fresh: what `untrained` made of this task and seed, where the caller made it already; it may be changed here.
         seed: of the training; pass number i (from 1) gets seed + i.
         folder: of the recipe.
         memory: of what was computed before; None computes everything.
@@ -77,13 +79,15 @@ def compressed(
     Raises:
         InvalidInput: the task's code raised, the model has weights that are not finite, or a pass does not apply.
     """
-    model = given if given is not None else untrained(task, seed)
+    model = next((one for one in (given, fresh) if one is not None), None)
+    model = untrained(task, seed) if model is None else model
     key = memory.first(task, data, seed, model, given=given is not None) if memory else ""
     if given is not None:
         _check_finite(given, "the given model")
         original, told = given, [_step("given", Config(), given, data, 0.0)]
     else:
-        first = _Link(key, "train", False, lambda: _trained(model, task, data, seed, _teller(tell, "train")))
+        stage = _first_stage(model)
+        first = _Link(key, stage, False, lambda: _trained(model, task, data, seed, _teller(tell, stage)))
         original, seconds = _made(first, model, data, seed, tell, memory)
         told = [_first_step(task, original, data, seconds)]
     current = original
@@ -180,11 +184,17 @@ def _check_finite(model: nn.Module, what: str) -> None:
             raise InvalidInput(f"{what} has values that are not finite (NaN or infinity) in {name!r}: load or train it again")
 
 
+def _first_stage(model: nn.Module) -> str:
+    """What the first training is called: an estimator is fitted."""
+    return "fit" if kind_of(model) == "estimator" else "train"
+
+
 def _first_step(task: Task, original: nn.Module, data: Data, seconds: float) -> Step:
     """Of the first training; an estimator fits itself by its own options, whatever the task says of epochs."""
-    if kind_of(original) != "estimator":
-        return _step("train", task.training, original, data, seconds)
-    return _step("fit", Config(), original, data, seconds, [original.extra_repr()])
+    stage = _first_stage(original)
+    if stage == "train":
+        return _step(stage, task.training, original, data, seconds)
+    return _step(stage, Config(), original, data, seconds, [original.extra_repr()])
 
 
 def _step(name: str, config: Config, model: nn.Module, data: Data, seconds: float, notes: Sequence[str] = ()) -> Step:

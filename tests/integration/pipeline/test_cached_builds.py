@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from argosy.errors import ArgosyError
-from argosy_controller.pipeline import building
+from argosy_controller.pipeline import building, compressing
 from argosy_controller.pipeline.caching import remembering
 from argosy_controller.pipeline.processes.messages import BuildRequest
 from argosy_controller.pipeline.report import read_report
@@ -72,6 +72,15 @@ def builder(tmp_path: Path) -> Builder:
 
 def digests(out: Path) -> dict[str, str]:
     return {one.parent.name: hashlib.sha256(one.read_bytes()).hexdigest() for one in sorted(out.glob("variants/*/model*"))}
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_untrained_model_is_made_once(cached: bool, builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    original = compressing.task_model
+    monkeypatch.setattr(compressing, "task_model", lambda task, seed: made.append(seed) or original(task, seed))
+    builder.build(cached)
+    assert made == [3]
 
 
 def test_same_build_again_computes_nothing_and_gives_the_same_bundle(builder: Builder) -> None:

@@ -64,11 +64,14 @@ QUICK = [
 ]
 
 
-def _build(folder: Path, text: str, trained: Path | None = None) -> Report:
+def _build(folder: Path, text: str, trained: Path | None = None, stages: list[str] | None = None) -> Report:
     folder.mkdir()
     (folder / "task.py").write_text(text)
     (folder / "recipe.toml").write_text(FORMATS)
-    out = run_build(*(folder, folder / "recipe.toml", folder / "out", None, {}, 0, lambda progress: None), trained=trained)
+    out = run_build(
+        *(folder, folder / "recipe.toml", folder / "out", None, {}, 0, lambda one: None if stages is None else stages.append(one.stage)),
+        trained=trained,
+    )
     return read_report((out / "report.json").read_bytes())
 
 
@@ -85,10 +88,12 @@ def _check(report: Report, source: str = "scikit-learn") -> None:
 
 def test_forest_behind_a_scaler_is_built_to_three_formats(tmp_path: Path) -> None:
     head = TASK.format(data="digits", imports=IMPORTS, outputs=("probabilities", "label"), metric="accuracy")
-    report = _build(tmp_path / "task", head + MODEL.format("RandomForestClassifier(20)"))
+    stages: list[str] = []
+    report = _build(tmp_path / "task", head + MODEL.format("RandomForestClassifier(20)"), stages=stages)
     _check(report)
     assert all(one.confusion for one in report.variants[:2])
     assert report.steps[0].step == "fit"
+    assert "fit" in stages and "train" not in stages
 
 
 def test_regressor_is_built_to_three_formats(tmp_path: Path) -> None:
