@@ -38,5 +38,5 @@ def task_folder(given: str | Path) -> Path:
         return Path(given)
     name = text.removeprefix(_PREFIX)
     if name not in names():
-        raise NotFound(f"there is no model {name!r:.80} in the zoo{nearest(name, names())}: `controller zoo` lists them")
+        raise NotFound(f"there is no model {name!r:.80} in the zoo (`controller zoo` lists all){nearest(name, names())}")
     return FOLDER / name

@@ -78,7 +78,7 @@ def test_random_forest_of_scikit_learn_with_labels_and_companion(tmp_path: Path,
 
 def test_sample_that_does_not_fit_is_refused_and_writes_nothing(tmp_path: Path, forest: tuple[Path, Any, Any]) -> None:
     path, _, data = forest
-    _refused(tmp_path, path, "no input of the model: it knows X", image=data[:2])
+    _refused(tmp_path, path, "no input of the model: use X", image=data[:2])
     _refused(tmp_path, path, "has shape [2, 63], the model takes [any, 64]", X=data[:2, :63])
     _refused(tmp_path, path, "has dtype float64, the model takes float32", X=data[:2].astype(np.float64))
     (tmp_path / "sample.npz").write_bytes(b"no npz")

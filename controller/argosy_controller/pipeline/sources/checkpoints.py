@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from argosy.errors import InvalidInput
-from argosy_controller.pipeline.spelling import first_line, nearest
+from argosy_controller.pipeline.spelling import first_line, likeness
 
 #: What training scripts wrap weights in, and what DataParallel puts before their names.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -62,10 +62,10 @@ def with_weights(model: nn.Module, weights: Mapping[str, torch.Tensor], file: st
     given = _unprefixed(weights) if not set(weights) & set(wanted) else dict(weights)
     missing = [name for name in wanted if name not in given and not name.endswith("num_batches_tracked")]
     if missing:
-        raise InvalidInput(f"{file} lacks {missing[0]!r} ({len(missing)} in all) of the task's model{nearest(missing[0], given)}")
+        raise InvalidInput(f"{file} lacks {missing[0]!r} of the task's model ({len(missing)} in all){likeness(missing[0], given)}")
     extra = [name for name in given if name not in wanted]
     if extra:
-        raise InvalidInput(f"{file} has {extra[0]!r} ({len(extra)} in all), which the task's model lacks{nearest(extra[0], wanted)}")
+        raise InvalidInput(f"{file} has {extra[0]!r}, which the task's model lacks ({len(extra)} in all){likeness(extra[0], wanted)}")
     for name, tensor in given.items():
         if tensor.shape != wanted[name].shape:
             raise InvalidInput(f"{file}: {name!r} has shape {list(tensor.shape)}, the task's model {list(wanted[name].shape)}")

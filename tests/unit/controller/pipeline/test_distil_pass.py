@@ -218,7 +218,7 @@ def test_regressor_takes_away_what_the_students_map_is_larger() -> None:
         ({"teacher": "large.onnx"}, "teacher large.onnx takes float32 [None, 1, 9, 9] as 'x', this task gives float32 [batch, 1, 8, 8]"),
         ({"teacher": "good.onnx"}, "the student gives [2] for an example and the teacher [10]"),
         ({"teacher": "good.onnx", "hint_student": "0", "hint_teacher": "0"}, "an ONNX file shows none of its layers"),
-        ({"hint_student": "conv1", "hint_teacher": "1"}, "hint_student names layer 'conv1', which is not there: it knows 0, 1, 2"),
+        ({"hint_student": "conv1", "hint_teacher": "1"}, "hint_student names layer 'conv1', which is not there: use one of 0, 1, 2"),
         ({"hint_student": "0"}, "hint_teacher names layer ''"),
     ],
 )

@@ -52,7 +52,7 @@ def test_task_is_called_as_its_folder_and_its_recipe_reads(name: str) -> None:
 
 
 def test_unknown_model_is_named_with_the_nearest() -> None:
-    with pytest.raises(NotFound, match=r"no model 'lenet5' in the zoo.*lenet-5"):
+    with pytest.raises(NotFound, match=r"^there is no model 'lenet5' in the zoo \(`controller zoo` lists all\): did you mean 'lenet-5'\?$"):
         task_folder("zoo:lenet5")
 
 

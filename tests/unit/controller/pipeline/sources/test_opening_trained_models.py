@@ -78,7 +78,7 @@ def test_trusted_pickle_of_something_else_gets_a_sentence(tmp_path: Path, with_m
 
 def test_missing_weight_is_named_with_the_nearest_there_is(tmp_path: Path, trained: Any, with_model: Task) -> None:
     save_weights(nn.Sequential(trained[0]), tmp_path / "m.safetensors")
-    with pytest.raises(InvalidInput, match=r"lacks '3\.weight' \(2 in all\)"):
+    with pytest.raises(InvalidInput, match=r"lacks '3\.weight' of the task's model \(2 in all\); the nearest name there is '0\.weight'"):
         _opened(tmp_path / "m.safetensors", with_model)
 
 
