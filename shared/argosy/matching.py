@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argosy.protocol.card import Card
-from argosy.protocol.reported import Capabilities, Runtime, newest_opset
+from argosy.protocol.reported import Capabilities, Runtime, newest_ml_opset, newest_opset
 
 #: Whose operators a runtime brings with it, beside those of the format itself; of one that is not here, nothing is known.
 _DOMAINS = {"onnxruntime": frozenset({"ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc"})}
@@ -29,11 +29,12 @@ def runtime_for(card: Card, capabilities: Capabilities) -> tuple[str, str]:
 
 def why_not(card: Card, runtime: Runtime) -> str:
     """What speaks against a runtime that knows the variant's format; empty when nothing does."""
-    needs, newest = card.needs, newest_opset(runtime)
+    needs = card.needs
     if needs.runtimes and runtime.name not in needs.runtimes:
         return f"runs in {' or '.join(needs.runtimes)} alone, the device has {_called(runtime)}"
-    if newest and needs.opset > newest:
-        return f"uses ONNX opset {needs.opset}, {_called(runtime)} takes {newest} at most"
+    for domain, opset, newest in (("", needs.opset, newest_opset(runtime)), ("-ML", needs.ml_opset, newest_ml_opset(runtime))):
+        if newest and opset > newest:
+            return f"uses ONNX{domain} opset {opset}, {_called(runtime)} takes {newest} at most"
     foreign = _foreign(needs.operators, runtime.name)
     return f"uses {foreign}, which {_called(runtime)} does not bring" if foreign else ""
 

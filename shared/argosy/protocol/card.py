@@ -107,6 +107,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         runtimes: names of the only runtimes that run this file; empty: all that run the format.
         opset: of the file's default operators (ONNX); 0 where the format has none.
+        ml_opset: of its operators of classical models (ONNX, domain `ai.onnx.ml`); 0 where the file does not name it.
         operators: that the file uses: ONNX `Conv`, other domains `com.microsoft:QGemm`; TFLite `CONV_2D`; sorted.
         memory_bytes: resident memory that loading and one answer took where the card was made; 0: not measured.
     """
@@ -115,6 +116,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     opset: int = 0
     operators: list[str] = []
     memory_bytes: int = 0
+    ml_opset: int = 0
 
 
 class Card(Message, frozen=True, kw_only=True):

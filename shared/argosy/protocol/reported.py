@@ -94,6 +94,8 @@ _OPSET_SINCE = (
     ((1, 3), 12),
     ((1, 0), 11),
 )
+#: The same for the operators of classical models, domain `ai.onnx.ml`. The table says 4 of 1.18 to 1.20; they themselves say 5.
+_ML_OPSET_SINCE = (((1, 18), 5), ((1, 17), 4), ((1, 12), 3), ((1, 0), 2))
 
 
 def newest_opset(runtime: Runtime) -> int:
@@ -102,13 +104,21 @@ def newest_opset(runtime: Runtime) -> int:
     Returns:
         0 where neither is known: a runtime for other formats, a vendor's own version, a release newer than this table.
     """
-    if runtime.opset:
-        return runtime.opset
+    return runtime.opset or _by_version(runtime, _OPSET_SINCE)
+
+
+def newest_ml_opset(runtime: Runtime) -> int:
+    """The newest opset of domain `ai.onnx.ml` that a runtime takes, by its version; 0 where it is not known, as `newest_opset`."""
+    return _by_version(runtime, _ML_OPSET_SINCE)
+
+
+def _by_version(runtime: Runtime, table: tuple[tuple[tuple[int, int], int], ...]) -> int:
     found = re.match(r"(\d{1,4})\.(\d{1,4})(?!\d)", runtime.version) if runtime.name == "onnxruntime" else None
     if found is None:
         return 0
     version = (int(found[1]), int(found[2]))
-    return 0 if version > _OPSET_SINCE[0][0] else next((opset for since, opset in _OPSET_SINCE if version >= since), 0)
+    newest_known = _OPSET_SINCE[0][0]
+    return 0 if version > newest_known else next((opset for since, opset in table if version >= since), 0)
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from argosy.matching import runtime_for, why_not
 from argosy.protocol.card import Card, FileRef, Needs
 from argosy.protocol.codec import from_json, to_json
-from argosy.protocol.reported import Capabilities, Runtime, newest_opset
+from argosy.protocol.reported import Capabilities, Runtime, newest_ml_opset, newest_opset
 
 ORT = Runtime(name="onnxruntime", version="1.20.1", formats=["onnx"])
 OLDER = Runtime(name="tflite-runtime", version="2.14.0", formats=["tflite"])
@@ -40,6 +40,8 @@ def _card(form: str = "onnx", **needs: Any) -> Card:
         (_card("tflite"), Capabilities(runtimes=[OLDER, NEWER]), ("tflite-runtime", "")),
         (_card(opset=22), Capabilities(runtimes=[ORT]), ("", "uses ONNX opset 22, onnxruntime 1.20.1 takes 21 at most")),
         (_card(opset=21), Capabilities(runtimes=[ORT]), ("onnxruntime", "")),
+        (_card(ml_opset=6), Capabilities(runtimes=[ORT]), ("", "uses ONNX-ML opset 6, onnxruntime 1.20.1 takes 5 at most")),
+        (_card(ml_opset=5), Capabilities(runtimes=[ORT]), ("onnxruntime", "")),
         (_card(operators=["Conv", "ai.onnx.ml:SVMClassifier", "com.microsoft:QGemm"]), Capabilities(runtimes=[ORT]), ("onnxruntime", "")),
         (
             _card(operators=["Conv", "org.acme:Fold", "org.acme:Roll", "org.acme:Spin", "org.acme:Twist"]),
@@ -66,11 +68,19 @@ def test_an_opset_that_is_not_told_follows_from_the_version(version: str, opset:
     assert newest_opset(Runtime(name="onnxruntime", version=version, formats=["onnx"])) == opset
 
 
+@pytest.mark.parametrize(
+    ("version", "opset"),
+    [("1.32.0", 5), ("1.20.1", 5), ("1.18.1", 5), ("1.17.3", 4), ("1.16.3", 3), ("1.12.0", 3), ("1.11.1", 2), ("1.0", 2)],
+)
+def test_an_opset_of_classical_models_follows_from_the_version(version: str, opset: int) -> None:
+    assert newest_ml_opset(Runtime(name="onnxruntime", version=version, formats=["onnx"])) == opset
+
+
 @pytest.mark.parametrize("version", ["unknown", "simulated", "", "1", "0.5.0", "1.33.0", "2.0", "v1.20", "1.99999999999"])
 def test_a_version_that_says_nothing_speaks_against_nothing(version: str) -> None:
     runtime = Runtime(name="onnxruntime", version=version, formats=["onnx"])
-    assert newest_opset(runtime) == 0
-    assert why_not(_card(opset=99), runtime) == ""
+    assert newest_opset(runtime) == newest_ml_opset(runtime) == 0
+    assert why_not(_card(opset=99, ml_opset=99), runtime) == ""
 
 
 def test_what_a_runtime_says_of_itself_counts_more_than_its_version() -> None:
@@ -88,6 +98,7 @@ _NEEDS = st.builds(
     Needs,
     runtimes=st.lists(st.sampled_from(["onnxruntime", "tflite-runtime", "ai-edge-litert"]), max_size=2),
     opset=st.integers(0, 40),
+    ml_opset=st.integers(0, 8),
     operators=st.lists(st.sampled_from(["Conv", "com.microsoft:QGemm", "org.acme:Fold"]), max_size=3),
     memory_bytes=st.integers(0, 8 << 30),
 )

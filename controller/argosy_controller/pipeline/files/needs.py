@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ from argosy_controller.pipeline.spelling import first_line
 if TYPE_CHECKING:
     import onnx
 
-_DEFAULT_DOMAIN = ("", "ai.onnx")
+_DEFAULT_DOMAINS = ("", "ai.onnx")
+_ML_DOMAIN = "ai.onnx.ml"
 
 
 def needs_of(model_format: str, file: Path) -> tuple[Needs, list[str]]:
@@ -33,8 +35,12 @@ def _onnx_needs(file: Path) -> Needs:
     import onnx
 
     model = onnx.load(file, load_external_data=False)
-    opset = max((one.version for one in model.opset_import if one.domain in _DEFAULT_DOMAIN), default=0)
-    return Needs(opset=opset, operators=sorted(_onnx_operators(model)))
+    return Needs(opset=_opset(model, _DEFAULT_DOMAINS), ml_opset=_opset(model, (_ML_DOMAIN,)), operators=sorted(_onnx_operators(model)))
+
+
+def _opset(model: onnx.ModelProto, domains: Sequence[str]) -> int:
+    """That the file names, whether it uses the domain's operators or not: runtimes refuse a newer one in either case."""
+    return max((one.version for one in model.opset_import if one.domain in domains), default=0)
 
 
 def _onnx_operators(model: onnx.ModelProto) -> set[str]:
@@ -45,7 +51,7 @@ def _onnx_operators(model: onnx.ModelProto) -> set[str]:
 
 
 def _named(node: onnx.NodeProto) -> str:
-    return node.op_type if node.domain in _DEFAULT_DOMAIN else f"{node.domain}:{node.op_type}"
+    return node.op_type if node.domain in _DEFAULT_DOMAINS else f"{node.domain}:{node.op_type}"
 
 
 def _tflite_needs(file: Path) -> tuple[Needs, list[str]]:

@@ -39,7 +39,7 @@ def test_operators_are_named_with_their_domain_and_the_opset_is_that_of_the_defa
         helper.make_node("Gelu", ["b"], ["y"], domain="com.microsoft"),
     ]
     found, notes = needs_of("onnx", _saved(tmp_path, _model(nodes, {"": 17, "ai.onnx.ml": 3, "com.microsoft": 1})))
-    assert found == Needs(opset=17, operators=["Relu", "ai.onnx.ml:Scaler", "com.microsoft:Gelu"])
+    assert found == Needs(opset=17, ml_opset=3, operators=["Relu", "ai.onnx.ml:Scaler", "com.microsoft:Gelu"])
     assert notes == []
 
 
