@@ -5,8 +5,8 @@ in the same way. Where a number differs, it is the batch's (or a multiple: heads
 
  - a tensor's shape: -1 in its `shape_signature`,
  - the shape that RESHAPE makes: one -1,
- - how much SLICE takes from the start on: -1, all there is,
  - where STRIDED_SLICE ends: a bit in `end_mask`, at the end,
+ - how much SLICE takes from the start on: it becomes a STRIDED_SLICE (XNNPACK refuses a SLICE of "all there is"),
  - a constant that holds the same for every example: one row, which arithmetic repeats.
 
 Anything else that differs counts examples in a way that the format cannot leave open.
@@ -14,9 +14,10 @@ Anything else that differs counts examples in a way that the format cannot leave
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from argosy_controller.pipeline.task import Array
 SIZES = (2, 3)
 _INT32 = 2
 _FREE = -1
+_ADDED = b"sizes"
 
 
 class Bound(Exception):
@@ -57,7 +59,7 @@ def freed(two: Any, three: Any) -> Any:
     for operator, theirs in zip(graph.operators, other.operators, strict=True):
         _open_options(_name(model, operator), operator, theirs)
     uses = _uses(model, graph)
-    for number, (tensor, theirs) in enumerate(zip(graph.tensors, other.tensors, strict=True)):
+    for number, (tensor, theirs) in enumerate(list(zip(graph.tensors, other.tensors, strict=True))):  # slices add some
         mine, its = _content(model, tensor), _content(three, theirs)
         if mine is None and its is None:
             _open_shape(tensor, theirs.shape)
@@ -95,7 +97,7 @@ def _check_alike(two: Any, three: Any) -> None:
 def _open_options(name: str, mine: Any, theirs: Any) -> None:
     """Leaves the sizes open that a RESHAPE has beside its input."""
     options, others = mine.builtinOptions, theirs.builtinOptions
-    one, other = ({key: _listed(value) for key, value in vars(given or object()).items()} if given else {} for given in (options, others))
+    one, other = ({key: _listed(value) for key, value in vars(given).items()} if given else {} for given in (options, others))
     for key in one.keys() | other.keys():
         if one.get(key) == other.get(key):
             continue
@@ -145,12 +147,45 @@ def _of_reshape(model: Any, use: _Use, mine: list[int], theirs: list[int]) -> No
 
 
 def _of_slice(model: Any, use: _Use, mine: list[int], theirs: list[int]) -> None:
-    """SLICE may take what is left of a dimension, which is all of it from the start on."""
+    """Becomes a STRIDED_SLICE, in steps of 1."""
+    from ai_edge_litert import schema_py_generated as schema
+
     starts = _numbers(model, use.operator.inputs[1])
-    whole = _listed(model.subgraphs[0].tensors[use.operator.outputs[0]].shape)
-    for place in _places(use.name, mine, theirs):
-        if starts is None or starts[place] != 0 or len(whole) != len(mine):
-            raise Bound("SLICE takes some of the examples")
+    places = _places(use.name, mine, theirs)
+    if starts is None or any(starts[place] != 0 for place in places):
+        raise Bound("SLICE takes some of the examples")
+    options = schema.StridedSliceOptionsT()
+    options.endMask = sum(1 << place for place in places)
+    ends = [0 if i in places else starts[i] + size for i, size in enumerate(mine)]
+    operator = use.operator
+    operator.inputs = [*_listed(operator.inputs)[:2], _constant(model, ends), _constant(model, [1] * len(mine))]
+    operator.opcodeIndex = _code(model, schema.BuiltinOperator.STRIDED_SLICE)
+    operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.StridedSliceOptions, options
+
+
+def _code(model: Any, number: int) -> int:
+    """Where an operator stands in the model's list, which it joins."""
+    for place, one in enumerate(model.operatorCodes):
+        if (one.builtinCode, one.version) == (number, 1):
+            return place
+    code = type(model.operatorCodes[0])()
+    code.builtinCode = code.deprecatedBuiltinCode = number
+    code.version = 1
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def _constant(model: Any, numbers: list[int]) -> int:
+    """A tensor of these integers; the one that there is, where there is one."""
+    tensors, content = model.subgraphs[0].tensors, np.array(numbers, "<i4").tobytes()
+    for place in range(len(tensors) - 1, -1, -1):
+        if tensors[place].name == _ADDED and _content(model, tensors[place]) == content:
+            return place
+    tensor = type(tensors[0])()
+    tensor.name, tensor.type, tensor.shape = _ADDED, _INT32, [len(numbers)]
+    _give(model, tensor, content)
+    tensors.append(tensor)
+    return len(tensors) - 1
 
 
 def _of_strided_slice(model: Any, use: _Use, mine: list[int], theirs: list[int]) -> None:
@@ -204,6 +239,7 @@ def _name(model: Any, operator: Any) -> str:
     return _called().get(number, f"operator {number}") if not code.customCode else bytes(code.customCode).decode("utf-8", "replace")
 
 
+@cache
 def _called() -> dict[int, str]:
     from ai_edge_litert import schema_py_generated as schema
 
@@ -226,8 +262,3 @@ def _listed(value: Any) -> Any:
     if value is None:
         return []
     return [int(one) for one in value] if isinstance(value, list | np.ndarray) else value
-
-
-def walked(model: Any) -> Iterator[str]:
-    """Names of the operators of a model's first graph, in order."""
-    return (_name(model, one) for one in model.subgraphs[0].operators)

@@ -1,16 +1,12 @@
-"""TFLite in single precision, by litert-torch: no TensorFlow. The batch is fixed at 1: that is what devices ask for."""
+"""TFLite in single precision, by litert-torch: no TensorFlow. Batches of any size, where the file proves that it answers them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
 from argosy_controller.pipeline.options import Config
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class TFLiteFp32(Exporter[Config]):
@@ -20,11 +16,10 @@ class TFLiteFp32(Exporter[Config]):
     precision = "fp32"
 
     def export(self, source: Source, path: Path, config: Config) -> None:
-        """Converts with one example's shapes."""
-        import litert_torch
+        """Converts; a note says where it takes one example at a time."""
+        from argosy_controller.pipeline.exporters.tflite_convert import convert
 
-        edge = litert_torch.convert(_named(source), sample_kwargs=source.example(1))
-        edge.export(str(path))
+        convert(source, path)
         _rename(path, [name for name, _ in source.network.named_modules() if name])
 
 
@@ -60,22 +55,3 @@ def module_named(name: str, modules: Collection[str]) -> str:
             break
         path = below + max(fitting, key=len)
     return path
-
-
-def _named(source: Source) -> nn.Module:
-    from torch import nn
-
-    from argosy_controller.pipeline.training import forward
-
-    class Named(nn.Module):
-        """Takes inputs and gives outputs by public name."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = source.network
-
-        def forward(self, **inputs: object) -> dict[str, object]:
-            ordered = [inputs[name] for name in source.calibration.inputs]
-            return dict(zip(source.outputs, forward(self.model, ordered), strict=True))  # type: ignore[arg-type]
-
-    return Named().eval()

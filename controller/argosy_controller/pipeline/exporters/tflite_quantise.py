@@ -17,6 +17,7 @@ from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.exporters.mixed import kept_float
 from argosy_controller.pipeline.exporters.onnx_graph import quiet
 from argosy_controller.pipeline.exporters.options import MixedConfig, StaticConfig
+from argosy_controller.pipeline.exporters.tflite_convert import settle
 from argosy_controller.pipeline.exporters.tflite_fp32 import TFLiteFp32
 from argosy_controller.pipeline.task import Array, Split
 
@@ -51,10 +52,14 @@ def export_mixed(source: Source, path: Path, config: MixedConfig, plan: Plan, ra
 
         def make(floats: frozenset[str]) -> Path:
             quantised(plain, trial, plan, ranges, [one for one in found if one.name in floats])
+            settle(source, trial)
             return trial
 
         floats = kept_float(source, path, config, [one.name for one in found], make, plain, "tflite")
     quantised(plain, path, plan, ranges, [one for one in found if one.name in floats])
+    for one in [*source.notes.get(plain, []), settle(source, path)]:
+        if one:
+            source.note(path, one)
     inner = _inner_outputs(plain)
     if inner:
         source.note(path, f"stay float because they give outputs with which others go on: {len(inner)} operators")
