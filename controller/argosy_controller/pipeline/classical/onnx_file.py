@@ -2,8 +2,8 @@
 
 skl2onnx divides a forest's leaves by the number of trees before it adds them up in float32, so that trees that are evenly
 divided no longer tie as they do in scikit-learn; the binary scores of its support vector machines are not `decision_function`,
-and its naive Bayes loses in float32 what the lowered one keeps. Trees are therefore written here (ensembles), and the other
-two by torch's exporter.
+its naive Bayes loses in float32 what the lowered one keeps, and it has no perceptron whose last layer is an exponential (loss
+"poisson"). Trees are therefore written here (ensembles), and the others by torch's exporter.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def onnx_bytes(estimator: Any, input_name: str, outputs: tuple[str, ...]) -> byt
     last = final(estimator)
     if has_trees(last):
         model = ensemble(estimator, input_name, outputs, ML_OPSET)
-    elif isinstance(last, _BY_TORCH):
+    elif isinstance(last, _BY_TORCH) or getattr(last, "out_activation_", "") == "exp":
         rows = torch.zeros(2, estimator.n_features_in_)
         model = by_torch(lowered(estimator), {input_name: rows}, outputs)
     else:

@@ -1,4 +1,4 @@
-"""Thresholds in float32 by which trees decide exactly as scikit-learn does.
+"""Thresholds in float32 by which trees, and naive Bayes of zeros and ones, decide exactly as scikit-learn does.
 
 scikit-learn compares a float32 value x with a float64 threshold t. The largest float32 that is not above t decides every x in
 the same way. A scaler in front works column by column and never turns the order of values round, so `scaled(x) <= t` is
@@ -32,6 +32,13 @@ def exact(estimator: Any) -> Any:
             limits = before(limits, tree.feature[inner], found.n_features_in_, lambda rows: _scaled(scalers, rows))
         tree.threshold[inner] = limits
     return found
+
+
+def of_columns(estimator: Any, limit: float) -> Array:
+    """For every column the largest float32 whose value behind the scalers is not above the limit."""
+    width = estimator.n_features_in_
+    limits, scalers = np.full(width, limit, np.float32), [one for _, one in steps(estimator)]
+    return before(limits, np.arange(width), width, lambda rows: _scaled(scalers, rows)) if scalers else limits
 
 
 def rounded_down(thresholds: Array) -> Array:

@@ -17,6 +17,8 @@ def lowered(estimator: Any) -> nn.Module:
     last = final(estimator)
     if has_trees(last):  # scalers are part of the thresholds
         return answers.of(trees.Forest(estimator), isinstance(last, CLASSIFIERS)).eval()
+    if getattr(last, "binarize", None) is not None:  # so they are of BernoulliNB's limits
+        return answers.of(bayes.in_zeros_and_ones(estimator), True).eval()
     in_front = [scaling(one) for _, one in steps(estimator)]
     if isinstance(last, MACHINES):
         return nn.Sequential(*in_front, machines.machine(last)).eval()

@@ -9,7 +9,10 @@ import torch
 from sklearn.naive_bayes import BernoulliNB, GaussianNB
 from torch import nn
 
+from argosy_controller.pipeline.classical.families import final
 from argosy_controller.pipeline.classical.lowering.answers import logits
+from argosy_controller.pipeline.classical.thresholds import of_columns
+from argosy_controller.pipeline.task import Array
 
 
 class Gaussian(nn.Module):
@@ -38,11 +41,13 @@ class Gaussian(nn.Module):
 
 
 class Above(nn.Module):
-    """1 where a value is above the limit, else 0."""
+    """1 where a value is above its column's limit, else 0."""
 
-    def __init__(self, limit: float) -> None:
+    limit: torch.Tensor
+
+    def __init__(self, limits: Array) -> None:
         super().__init__()
-        self.limit = float(limit)
+        self.register_buffer("limit", torch.from_numpy(limits[None]))
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Zeros and ones."""
@@ -53,9 +58,21 @@ def bayes(estimator: Any) -> nn.Module:
     """Probabilities of the classes."""
     if isinstance(estimator, GaussianNB):
         return Gaussian(estimator)
-    if not isinstance(estimator, BernoulliNB):
-        return nn.Sequential(logits(estimator.feature_log_prob_, estimator.class_log_prior_), nn.Softmax(1))
+    if isinstance(estimator, BernoulliNB):
+        return _counted(estimator)
+    return nn.Sequential(logits(estimator.feature_log_prob_, estimator.class_log_prior_), nn.Softmax(1))
+
+
+def in_zeros_and_ones(estimator: Any) -> nn.Module:
+    """Probabilities of a BernoulliNB that makes zeros and ones of columns itself, its scalers part of the limits.
+
+    A smallest value that a scaler puts at the limit, 0 most often, must not come out just above it by another rounding.
+    """
+    last = final(estimator)
+    return nn.Sequential(Above(of_columns(estimator, last.binarize)), _counted(last))
+
+
+def _counted(estimator: BernoulliNB) -> nn.Module:
     absent = np.log1p(-np.exp(estimator.feature_log_prob_))
     counted = logits(estimator.feature_log_prob_ - absent, estimator.class_log_prior_ + absent.sum(1))
-    binary = [] if estimator.binarize is None else [Above(estimator.binarize)]
-    return nn.Sequential(*binary, counted, nn.Softmax(1))
+    return nn.Sequential(counted, nn.Softmax(1))

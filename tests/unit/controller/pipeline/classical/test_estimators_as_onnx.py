@@ -43,7 +43,7 @@ def test_file_answers_as_scikit_learn_under_the_tasks_names(family: str, data: s
     assert model.onnx() == content
 
 
-@pytest.mark.parametrize("family", ["ridge", "svr-rbf", "forest", "perceptron"])
+@pytest.mark.parametrize("family", ["ridge", "svr-rbf", "forest", "perceptron", "perceptron-poisson"])
 def test_regressors_file_has_one_column(family: str) -> None:
     model, split = fitted(family, "diabetes", "standard")
     (found,) = InferenceSession(model.onnx()).run(["value"], split.inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from classical_cases import CLASSIFIERS, REGRESSORS, fitted
+from classical_cases import CLASSIFIERS, REGRESSORS, SCALERS, fitted
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
@@ -39,6 +39,12 @@ def _check_alike(model: Fitted, rows: np.ndarray) -> None:
 @pytest.mark.parametrize("family", CLASSIFIERS)
 def test_classifier_answers_as_scikit_learn_on_a_real_table(family: str, data: str) -> None:
     model, split = fitted(family, data, "none" if family == "multinomial" else "standard")
+    _check_alike(model, split.inputs["features"])
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+def test_zeros_and_ones_are_those_of_scikit_learn_behind_a_scaler_that_puts_values_at_the_limit(scaler: str) -> None:
+    model, split = fitted("bernoulli", "breast_cancer", scaler)
     _check_alike(model, split.inputs["features"])
 
 
