@@ -14,6 +14,8 @@ from argosy_controller.pipeline.report import VariantReport
 LARGEST_DIFFERENCE, LEAST_AGREEMENT = 1e-4, 0.999
 #: By so much less may the older runtime agree with the model than the newer one, where its kernels round otherwise.
 ROUNDING = 0.05
+#: How exporters' notes begin that say why a file's batch is not free.
+ONE_AT_A_TIME = "takes one example at a time"
 NEWER, OLDER = "ai-edge-litert", "tflite-runtime"
 RUNTIMES = ("onnxruntime", NEWER, OLDER)
 
@@ -92,7 +94,7 @@ def cell(model: str, row: VariantReport, older: Older | None, shipped: bool) -> 
         accuracy_drop=Drop(row.drop.value, row.drop.low, row.drop.high, row.drop.metric) if row.drop else None,
         runtimes=[one for one in RUNTIMES if one in newer.verified_by or (also is not None and one in also.verified_by)],
         verified_by=[*newer.verified_by, *(also.verified_by if also else [])],
-        reason="; ".join(one for one in (newer.reason, *_of_older(older, barred, row)) if one),
+        reason="; ".join(one for one in (newer.reason, *_of_older(older, barred, row), *_of_batch(row)) if one),
         source=newer.source,
         examples=min([newer.examples, *([also.examples] if also else [])]),
         shipped=shipped,
@@ -111,6 +113,11 @@ def _of_older(older: Older | None, barred: bool, row: VariantReport) -> list[str
         return []
     told = next((one for one in row.notes if OLDER in one), f"for {', '.join(row.needs.runtimes)} alone")
     return [older.not_asked, told if barred and not older.not_asked else ""]
+
+
+def _of_batch(row: VariantReport) -> list[str]:
+    """Why a file takes one example at a time, where it does."""
+    return [one for one in row.notes if one.startswith(ONE_AT_A_TIME)]
 
 
 def _fault(newer: Parity, older: Older) -> str:

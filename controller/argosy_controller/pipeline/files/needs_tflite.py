@@ -106,7 +106,8 @@ def _code(code: Any, names: dict[int, str]) -> tuple[str, int]:
 
 
 def _operators(graph: Any, codes: list[tuple[str, int]]) -> Iterator[Operator]:
-    tensors = [_tensor(graph.Tensors(i)) for i in range(graph.TensorsLength())]
+    free = any(-1 in _signature(graph.Tensors(graph.Inputs(i))) for i in range(graph.InputsLength()))
+    tensors = [_tensor(graph.Tensors(i), free) for i in range(graph.TensorsLength())]
     for i in range(graph.OperatorsLength()):
         one = graph.Operators(i)
         places = [one.Inputs(j) for j in range(one.InputsLength())]
@@ -115,11 +116,16 @@ def _operators(graph: Any, codes: list[tuple[str, int]]) -> Iterator[Operator]:
         yield Operator(name, version, tuple(tensors[place] if place >= 0 else None for place in places), tuple(outputs))
 
 
-def _tensor(tensor: Any) -> Tensor:
-    how, length = tensor.Quantization(), tensor.ShapeSignatureLength() or tensor.ShapeLength()
-    shape = [tensor.ShapeSignature(i) if tensor.ShapeSignatureLength() else tensor.Shape(i) for i in range(length)]
-    rows = 0 if -1 in shape else math.prod(shape[:-1])
+def _tensor(tensor: Any, free: bool) -> Tensor:
+    """What is asked of it. `free`: an input's size is; a quantizer's own tensors do not say that theirs is too."""
+    how, signature = tensor.Quantization(), _signature(tensor)
+    shape = signature or [tensor.Shape(i) for i in range(tensor.ShapeLength())]
+    rows = 0 if -1 in shape or (free and not signature) else math.prod(shape[:-1])
     return Tensor(tensor.Type(), 0 if how is None else how.ScaleLength(), rows)
+
+
+def _signature(tensor: Any) -> list[int]:
+    return [tensor.ShapeSignature(i) for i in range(tensor.ShapeSignatureLength())]
 
 
 def why_newer_only(operators: list[Operator]) -> str:
