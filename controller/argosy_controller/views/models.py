@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import asdict
 from sqlmodel import Session
 
 from argosy.protocol.card import TensorSpec
 from argosy_controller.registry import catalogue
+from argosy_controller.views.variant_words import NeedsView, ParityView
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class TimingView:
 
 @dataclass(frozen=True)
 class VariantView:
-    """One runnable form. `bytes` of the model file; `inputs` and `outputs` as text."""
+    """One runnable form. `bytes` of the model file; `inputs` and `outputs` as text; `parity` None: the file came ready."""
 
     name: str
     format: str
@@ -60,6 +62,8 @@ class VariantView:
     inputs: list[str]
     outputs: list[str]
     lineage: dict[str, str]
+    parity: ParityView | None
+    needs: NeedsView
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,8 @@ def _variant(found: catalogue.VariantView) -> VariantView:
         inputs=_signature(card.inputs),
         outputs=_signature(card.outputs),
         lineage=dict(card.lineage),
+        parity=ParityView(**asdict(card.parity)) if card.parity else None,
+        needs=NeedsView(**asdict(card.needs)),
     )
 
 

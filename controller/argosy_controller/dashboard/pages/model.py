@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from sqlmodel import Session
 
 from argosy_controller.dashboard.words import Age, Badge, age, rollout_badge
+from argosy_controller.views import variant_words
 from argosy_controller.views.devices import list_devices
+from argosy_controller.views.fitting import FitView, fits, named, told
 from argosy_controller.views.format import as_bytes, as_latency, as_metric, in_percent
 from argosy_controller.views.models import AccuracyView, VariantView, VersionView, one_model
 from argosy_controller.views.reports import has_report
 from argosy_controller.views.rollouts import list_rollouts
 from argosy_controller.views.telemetry import LatencyQuery, LatencyView, latency
+
+_MOST_OPERATORS = 200
+_MOST_REASONS = 8
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,29 @@ class VariantLine:
 
 
 @dataclass(frozen=True)
+class FitLine:
+    """A runnable form beside its model and beside the fleet.
+
+    Attributes:
+        reason: why the parity is as it is, or the difference as large.
+        needs: in words, but for the operators.
+        operators: how many, and their names.
+        cannot: what keeps devices from running it, and the first of these devices.
+    """
+
+    name: str
+    difference: str
+    same: str
+    compared: str
+    reason: str
+    needs: tuple[str, ...]
+    operators: str
+    operator_names: tuple[str, ...]
+    devices: str
+    cannot: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class VersionBlock:
     """A version. `report`: there is one that can be shown."""
 
@@ -55,6 +83,7 @@ class VersionBlock:
     created: Age
     serving: int
     variants: tuple[VariantLine, ...]
+    fits: tuple[FitLine, ...]
     lineage: tuple[tuple[str, str], ...]
     report: bool
 
@@ -91,12 +120,12 @@ def page(session: Session, name: str, now: float) -> ModelPage:
     measured = {(one.version, one.variant): one for one in latency(session, LatencyQuery(model=name))}
     accuracies = [one.accuracy for version in found.versions for one in version.variants if one.accuracy]
     low, high = _scale(accuracies)
-    serving = _serving(session, name)
+    serving, fitting = _serving(session, name), fits(session, name)
     return ModelPage(
         name=name,
         created=age(found.created, now),
         scale=_told(accuracies, low, high),
-        versions=tuple(_version(one, measured, (low, high), serving.get(one.version, 0), now) for one in found.versions),
+        versions=tuple(_version(one, measured, (low, high), fitting, serving.get(one.version, 0), now) for one in found.versions),
         rollouts=tuple(
             RolloutLine(one.rollout, f"{one.model}@{one.version}", rollout_badge(one.state), one.selector, age(one.created, now))
             for one in list_rollouts(session, 8, model=name)
@@ -133,7 +162,12 @@ def _told(accuracies: Sequence[AccuracyView], low: float, high: float) -> str:
 
 
 def _version(
-    one: VersionView, measured: dict[tuple[int, str], LatencyView], scale: tuple[float, float], serving: int, now: float
+    one: VersionView,
+    measured: dict[tuple[int, str], LatencyView],
+    scale: tuple[float, float],
+    fitting: dict[tuple[int, str], FitView],
+    serving: int,
+    now: float,
 ) -> VersionBlock:
     variants = tuple(_variant(variant, measured.get((one.version, variant.name)), scale) for variant in one.variants)
     lineage = one.variants[0].lineage if one.variants else {}
@@ -145,6 +179,7 @@ def _version(
         age(one.created, now),
         serving,
         variants,
+        tuple(_fit(variant, fitting[one.version, variant.name]) for variant in one.variants),
         tuple(sorted(lineage.items())),
         has_report(one.report),
     )
@@ -165,6 +200,21 @@ def _variant(one: VariantView, fleet: LatencyView | None, scale: tuple[float, fl
         requests=f"{fleet.requests:,} requests" if fleet else "",
         sha256=one.sha256,
         signature=f"{'; '.join(one.inputs)} → {'; '.join(one.outputs)}",
+    )
+
+
+def _fit(one: VariantView, fitting: FitView) -> FitLine:
+    return FitLine(
+        name=one.name,
+        difference=variant_words.difference(one.parity),
+        same=variant_words.same_class(one.parity),
+        compared=variant_words.compared(one.parity),
+        reason=one.parity.reason if one.parity and one.parity.verified_by else "",
+        needs=variant_words.needs(one.needs, one.format),
+        operators=variant_words.operators(one.needs),
+        operator_names=tuple(one.needs.operators[:_MOST_OPERATORS]),
+        devices=told(fitting),
+        cannot=tuple((reason.why, named(reason.devices)) for reason in fitting.reasons[:_MOST_REASONS]),
     )
 
 
