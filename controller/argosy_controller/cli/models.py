@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from argosy.names import check_name
-from argosy_controller.cli.shell import Session, controller_options
+from argosy_controller.cli.shell import Session, controller_options, plain
+from argosy_controller.views import variant_words
 from argosy_controller.views.format import as_bytes, as_latency, as_metric
+from argosy_controller.views.variant_words import NeedsView, ParityView
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +44,7 @@ def list_models(session: Session) -> None:
 @click.argument("model")
 @controller_options
 def show(session: Session, model: str) -> None:
-    """Show a model's versions and variants: accuracy, bytes, latency."""
+    """Show a model's versions and variants: accuracy, bytes, latency; parity with the model, and what a device needs."""
     with session.client() as client:
         found = client.get(f"/models/{check_name('model', model)}")
     session.show(found, lambda console: _draw_versions(console, found))
@@ -157,4 +160,30 @@ def _draw_versions(console: Console, found: dict[str, Any]) -> None:
                 as_latency(one["timings"][0]["p50_us"] * 1000 if one["timings"] else None),
                 one["sha256"][:16],
             )
+    console.print(table)
+    _draw_beside(console, found)
+
+
+def _draw_beside(console: Console, found: dict[str, Any]) -> None:
+    """Parity and needs, in a table of their own: they do not fit beside the numbers."""
+    from rich.table import Table
+
+    table = Table(
+        "version", "variant", "largest difference", "same class", "compared", "needs", box=None, header_style="bold", pad_edge=False
+    )
+    for column in table.columns[2:4]:
+        column.justify = "right"
+    for version in found["versions"]:
+        for one in version["variants"]:
+            parity = msgspec.convert(one["parity"], ParityView | None)
+            needs = msgspec.convert(one["needs"], NeedsView)
+            table.add_row(
+                f"{found['model']}@{version['version']}",
+                one["name"],
+                variant_words.difference(parity),
+                variant_words.same_class(parity),
+                plain(variant_words.compared(parity)),
+                plain(", ".join(filter(None, [*variant_words.needs(needs, one["format"]), variant_words.operators(needs)]))),
+            )
+    console.print()
     console.print(table)
