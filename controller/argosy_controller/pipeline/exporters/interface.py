@@ -36,6 +36,7 @@ class Source:
         judging: examples with targets for exporters that must choose (which layers stay float); never the test data.
         task: scores those examples.
         folder: scratch folder for files that exporters build on.
+        lowered: the model is an estimator's network, made by `quantisable`.
         notes: by file, what reports must say about it: which layers stayed float, what runs no faster.
     """
 
@@ -45,6 +46,7 @@ class Source:
     judging: Split
     task: Task
     folder: Path
+    lowered: bool = False
     notes: dict[Path, list[str]] = field(default_factory=dict)
     _made: dict[tuple[str, Config], Path] = field(default_factory=dict)
 
@@ -68,6 +70,13 @@ class Source:
         from argosy_controller.pipeline.sources.graphs import Foreign
 
         return self.model.network().eval() if isinstance(self.model, Foreign) else self.model
+
+    @cached_property
+    def quantisable(self) -> Source:
+        """What files in few bits start from: of an estimator, its network with columns made alike; else this."""
+        from argosy_controller.pipeline.exporters.estimators import quantisable
+
+        return quantisable(self)
 
     def note(self, path: Path, text: str) -> None:
         """Leaves a sentence for the report's row of the variant in `path`."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from argosy.errors import ArgosyError, InvalidInput
+from argosy_controller.pipeline.exporters.faithful import strayed
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.exporters.options import MixedConfig
 from argosy_controller.pipeline.files.engines import Engine, open_model
@@ -23,6 +24,10 @@ from argosy_controller.pipeline.task import Array
 
 #: Examples on which a layer's sensitivity is seen.
 _RANKED_ON = 64
+#: Examples on which an estimator must answer as in float.
+_ASKED = 512
+#: What a report says of an estimator's files in few bits.
+FLOAT_STAGES = "the scaler, the comparisons and the last steps stay in float; in few bits are products with weights and leaves of trees"
 #: Writes the model with these layers float and all others quantised.
 Make = Callable[[frozenset[str]], Path]
 
@@ -77,6 +82,8 @@ def kept_float(
     Raises:
         InvalidInput: a pattern fits no layer; names the nearest.
     """
+    if source.lowered and config.keep_float_at_most is None and config.mixed_drop_at_most is None and not config.keep_float:
+        return _faithful(source, path, _Trials(source, make, frozenset(), layers, plain, form), plain, form)
     named = frozenset(name for pattern in config.keep_float for name in _matching(pattern, layers))
     if named:
         source.note(path, f"stay float as asked: {_listed(one for one in layers if one in named)}")
@@ -91,6 +98,18 @@ def kept_float(
     found = choose(trials.ranked, trials.drop, config.mixed_drop_at_most, config.keep_float_at_most)
     source.note(path, _told(found, config.mixed_drop_at_most, len(layers), source))
     return named | frozenset(found.floats)
+
+
+def _faithful(source: Source, path: Path, trials: _Trials, plain: Path, form: str) -> frozenset[str]:
+    """The fewest layers of an estimator with which it answers as in float."""
+    found = choose(trials.that_matter, trials.strays, 1.0, None)
+    source.note(path, FLOAT_STAGES)
+    small, large = trials.bytes(found.floats), plain.stat().st_size
+    if small >= large:
+        source.note(path, f"few bits make this one no smaller ({small:,} bytes, {large:,} in single precision): take {form}-fp32")
+    if found.floats:
+        source.note(path, f"stay float because in few bits the answers would be others: {_listed(found.floats)}")
+    return frozenset(found.floats)
 
 
 def _matching(pattern: str, layers: Sequence[str]) -> list[str]:
@@ -127,6 +146,7 @@ class _Trials:
         self._source, self._make, self._named, self._rest, self._form = source, make, named, rest, form
         self._plain = _opened(plain, form)
         self._best: float | None = None
+        self._errors: dict[str, float] = {}
 
     def drop(self, floats: Sequence[str]) -> float:
         """How far the metric of the float file falls; an error's rise counts as its fall."""
@@ -138,8 +158,21 @@ class _Trials:
     def ranked(self) -> list[str]:
         """Layers by the mean squared error of the outputs when each alone is quantised, the largest first."""
         wanted = predict(self._plain, self._source.calibration.take(slice(0, _RANKED_ON)))
-        errors = {one: self._error(one, wanted) for one in self._rest}
+        errors = self._errors = {one: self._error(one, wanted) for one in self._rest}
         return sorted(self._rest, key=lambda one: -errors[one])
+
+    def bytes(self, floats: Sequence[str]) -> int:
+        """Size of the file with these layers float."""
+        return self._make(self._named | frozenset(floats)).stat().st_size
+
+    def strays(self, floats: Sequence[str]) -> float:
+        """How far the answers to calibration examples are from those of the float file: `faithful.strayed`."""
+        examples = self._source.calibration.take(slice(0, _ASKED))
+        return strayed(predict(self._plain, examples), predict(self._opened(frozenset(floats)), examples))
+
+    def that_matter(self) -> list[str]:
+        """As `ranked`, without those in few bits that change nothing, or that have none."""
+        return [one for one in self.ranked() if self._errors[one] > 0]
 
     def _error(self, layer: str, wanted: dict[str, Array]) -> float:
         got = predict(self._opened(frozenset(self._rest) - {layer}), self._source.calibration.take(slice(0, _RANKED_ON)))

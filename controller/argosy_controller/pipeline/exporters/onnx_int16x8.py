@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
-from argosy_controller.pipeline.exporters.onnx_quantise import calibrated, export_mixed, quantise_static
+from argosy_controller.pipeline.exporters.onnx_quantise import calibrated, export_mixed, only_products, quantise_static
 from argosy_controller.pipeline.exporters.options import StaticConfig
 
 SLOWER = "onnxruntime has no 16-bit kernels on processors: it rounds to 16 bits between float operators, which is slower than fp32"
@@ -27,7 +27,7 @@ class OnnxInt16x8(Exporter[StaticConfig]):
 
         def quantise(file: Path, floats: list[str], to: Path) -> None:
             types = {"activation_type": QuantType.QUInt16, "weight_type": QuantType.QInt8}
-            quantise_static(file, to, ranges, floats, per_channel=config.per_channel, **types)
+            quantise_static(file, to, ranges, floats, per_channel=config.per_channel, **types, **only_products(source))
 
         export_mixed(source, path, config, quantise)
         source.note(path, SLOWER)

@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
-from argosy_controller.pipeline.exporters.onnx_quantise import calibrated, export_mixed, quantise_static
+from argosy_controller.pipeline.exporters.onnx_quantise import calibrated, export_mixed, only_products, quantise_static
 from argosy_controller.pipeline.exporters.options import StaticConfig
 
 
@@ -38,6 +38,7 @@ class OnnxInt8(Exporter[OnnxInt8Config]):
         from onnxruntime.quantization import QuantType
 
         ranges = calibrated(source, config, config.symmetric)
+        part = only_products(source)
 
         def quantise(file: Path, floats: list[str], to: Path) -> None:
             quantise_static(
@@ -49,7 +50,8 @@ class OnnxInt8(Exporter[OnnxInt8Config]):
                 reduce_range=config.reduce_range,
                 activation_type=QuantType.QInt8 if config.symmetric else QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                extra_options={"ActivationSymmetric": config.symmetric},
+                op_types_to_quantize=part["op_types_to_quantize"],
+                extra_options={"ActivationSymmetric": config.symmetric} | part["extra_options"],
             )
 
         export_mixed(source, path, config, quantise)

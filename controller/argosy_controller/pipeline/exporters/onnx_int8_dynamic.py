@@ -37,9 +37,10 @@ class OnnxInt8Dynamic(Exporter[OnnxInt8DynamicConfig]):
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
         def quantise(file: Path, floats: list[str], to: Path) -> None:
+            kept = [*floats, *(f"{one}_MatMul" for one in floats)]  # a Gemm becomes a product of that name first
             with quiet():
                 quantize_dynamic(
-                    file, to, per_channel=False, reduce_range=config.reduce_range, weight_type=QuantType.QUInt8, nodes_to_exclude=floats
+                    file, to, per_channel=False, reduce_range=config.reduce_range, weight_type=QuantType.QUInt8, nodes_to_exclude=kept
                 )
             save(onnx.load(to), to)
 

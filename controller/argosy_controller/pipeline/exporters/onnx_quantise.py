@@ -14,6 +14,8 @@ from argosy_controller.pipeline.exporters.mixed import kept_float
 from argosy_controller.pipeline.exporters.onnx_graph import OnnxFolded, layers, observing, quiet, save, without
 from argosy_controller.pipeline.exporters.options import MixedConfig, StaticConfig
 
+#: What an estimator's network has in few bits.
+PRODUCTS = ("MatMul", "Gemm")
 #: Writes the quantised form of a file, but for the nodes named, to a path.
 Quantise = Callable[[Path, list[str], Path], None]
 
@@ -26,9 +28,10 @@ def export_mixed(source: Source, path: Path, config: MixedConfig, quantise: Quan
     """
     import onnx
 
+    given, source = source, source.quantisable
     folded = source.file(OnnxFolded())
     model = onnx.load(folded)
-    _check_weights(source, model)
+    _check_weights(given, model)
     found = layers(model)
     with tempfile.TemporaryDirectory(dir=source.folder) as scratch:
         trial = Path(scratch) / "trial.onnx"
@@ -41,11 +44,20 @@ def export_mixed(source: Source, path: Path, config: MixedConfig, quantise: Quan
     quantise(folded, without(found, floats), path)
 
 
+def only_products(source: Source) -> dict[str, Any]:
+    """Options of onnxruntime's static quantiser: of an estimator only products with weights, and their results stay float."""
+    if not source.quantisable.lowered:
+        return {"op_types_to_quantize": None, "extra_options": {}}
+    return {"op_types_to_quantize": list(PRODUCTS), "extra_options": {"OpTypesToExcludeOutputQuantization": list(PRODUCTS)}}
+
+
 def _check_weights(source: Source, model: Any) -> None:
-    """onnxruntime quantises matrix products; trees, naive Bayes and linear classifiers of ai.onnx.ml have none."""
+    """onnxruntime quantises matrix products; trees and Gaussian naive Bayes have none."""
     from argosy_controller.pipeline.sources.graphs import kind_of
 
-    if kind_of(source.model) == "estimator" and not any(len(one.dims) > 1 and one.data_type == 1 for one in model.graph.initializer):
+    weights = {one.name for one in model.graph.initializer if len(one.dims) > 1 and one.data_type == 1}
+    products = any(node.op_type in PRODUCTS and weights & set(node.input) for node in model.graph.node)
+    if kind_of(source.model) == "estimator" and not products:
         raise InvalidInput(
             f"an estimator ({source.model.extra_repr().partition(',')[0]}) that is no matrix product in an ONNX file has nothing there to "
             "quantise: use onnx-fp32, or tflite-int8-dynamic"
@@ -54,6 +66,7 @@ def _check_weights(source: Source, model: Any) -> None:
 
 def calibrated(source: Source, config: StaticConfig, symmetric: bool) -> dict[str, Range]:
     """Ranges of every float tensor of the folded file."""
+    source = source.quantisable
     examples = source.calibration.take(slice(0, config.examples or None))
     return observed_ranges(observing(source.file(OnnxFolded()), examples), config.calibration, config.percentile, symmetric)
 

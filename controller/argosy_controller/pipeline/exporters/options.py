@@ -12,7 +12,8 @@ Method = Literal["minmax", "percentile", "entropy", "mse"]
 
 
 class MixedConfig(Config, frozen=True, kw_only=True):
-    """Which layers stay in single precision. Without options: none.
+    """Which layers stay in single precision. Without options: none of a network; of an estimator those without which it would answer
+    otherwise (exporters/faithful.py), and `keep_float_at_most = 0` puts them into few bits too.
 
     Attributes:
         keep_float: names or patterns (`layer1.*`, `*.conv1`) of layers, as torch calls them.

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from argosy_controller.pipeline.exporters.interface import Exporter, Source
-from argosy_controller.pipeline.exporters.tflite_int8 import TFLiteStaticConfig, static_plan
-from argosy_controller.pipeline.exporters.tflite_quantise import calibrated, export_mixed
+from argosy_controller.pipeline.exporters.tflite_int8 import TFLiteStaticConfig, export_static
 
 
 class TFLiteInt16x8(Exporter[TFLiteStaticConfig]):
@@ -19,5 +18,5 @@ class TFLiteInt16x8(Exporter[TFLiteStaticConfig]):
 
     def export(self, source: Source, path: Path, config: TFLiteStaticConfig) -> None:
         """Quantises what `TFLiteFp32` wrote."""
-        export_mixed(source, path, config, static_plan(config, 16), calibrated(source, config, symmetric=True))
+        export_static(source, path, config, 16)
         source.note(path, "16-bit activations run on plain kernels without XNNPACK: expect it slower than fp32 on processors")

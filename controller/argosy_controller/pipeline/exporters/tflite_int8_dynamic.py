@@ -41,4 +41,4 @@ class TFLiteInt8Dynamic(Exporter[TFLiteDynamicConfig]):
                 options = {"granularity": granularity(per_channel), "algorithm_key": algorithm(config.scales)}
                 worker.add_dynamic_config(regex=".*", operation_name=operator, num_bits=8, **options)
 
-        export_mixed(source, path, config, plan)
+        export_mixed(source.quantisable, path, config, plan)

@@ -22,20 +22,20 @@ class Radial(nn.Module):
     """
 
     middle: torch.Tensor
-    vectors: torch.Tensor
     squares: torch.Tensor
 
     def __init__(self, vectors: Array, gamma: float) -> None:
         super().__init__()
         middle, self.scale = vectors.mean(0), float(np.sqrt(gamma))
         near = (vectors - middle) * self.scale
-        for name, value in (("middle", middle[None]), ("vectors", near.T), ("squares", (near**2).sum(1)[None])):
+        self.vectors = Affine(near, np.zeros(len(near)))
+        for name, value in (("middle", middle[None]), ("squares", (near**2).sum(1)[None])):
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, np.float32)))
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Similarities (rows, vectors)."""
         near = (rows - self.middle) * self.scale
-        distance = (near**2).sum(1, keepdim=True) + self.squares - 2.0 * (near @ self.vectors)
+        distance: torch.Tensor = (near**2).sum(1, keepdim=True) + self.squares - 2.0 * self.vectors(near)
         return torch.exp(-distance.clamp_min(0.0))
 
 
@@ -47,23 +47,33 @@ class Polynomial(nn.Module):
     without subtraction: p^k - q^k = p (p^(k-1) - q^(k-1)) + q^(k-1) d.
     """
 
-    middle: torch.Tensor
-    vectors: torch.Tensor
-
     def __init__(self, vectors: Array, gamma: float, coef0: float, degree: int) -> None:
         super().__init__()
-        middle, self.coef0, self.degree = vectors.mean(0), float(coef0), int(degree)
-        for name, value in (("middle", gamma * middle[:, None]), ("vectors", gamma * (vectors - middle).T)):
-            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, np.float32)))
+        middle, self.degree = vectors.mean(0), int(degree)
+        self.middle = Affine(gamma * middle[None], np.array([float(coef0)]))
+        self.vectors = Affine(gamma * (vectors - middle), np.zeros(len(vectors)))
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Similarities (rows, vectors)."""
-        at_middle = rows @ self.middle + self.coef0
-        beyond = rows @ self.vectors
-        found, power = beyond, at_middle
+        at_middle, beyond = self.middle(rows), self.vectors(rows)
+        found: torch.Tensor = beyond
+        power = at_middle
         for _ in range(self.degree - 1):
             found = found * (beyond + at_middle) + power * beyond
             power = power * at_middle
+        return found
+
+
+class Kernels(nn.Module):
+    """Weighted sums of similarities to the support vectors."""
+
+    def __init__(self, kernel: nn.Module, weights: Array, bias: Array) -> None:
+        super().__init__()
+        self.kernel, self.sum = kernel, Affine(weights, bias)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Decision values (rows, weights' rows)."""
+        found: torch.Tensor = self.sum(self.kernel(rows))
         return found
 
 
@@ -123,11 +133,11 @@ def _decisions(estimator: Any, weights: Array) -> nn.Module:
     if estimator.kernel == "linear":
         return Affine(weights @ vectors, estimator.intercept_)
     if estimator.kernel == "rbf":
-        return nn.Sequential(Radial(vectors, gamma), Affine(weights, estimator.intercept_))
+        return Kernels(Radial(vectors, gamma), weights, estimator.intercept_)
     if estimator.kernel == "poly":
-        return nn.Sequential(Polynomial(vectors, gamma, estimator.coef0, estimator.degree), Affine(weights, estimator.intercept_))
+        return Kernels(Polynomial(vectors, gamma, estimator.coef0, estimator.degree), weights, estimator.intercept_)
     product = Affine(gamma * vectors, np.full(len(vectors), float(estimator.coef0)))
-    return nn.Sequential(product, nn.Tanh(), Affine(weights, estimator.intercept_))
+    return Kernels(nn.Sequential(product, nn.Tanh()), weights, estimator.intercept_)
 
 
 def _of_pairs(estimator: Any) -> Array:

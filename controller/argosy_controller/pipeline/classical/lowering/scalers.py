@@ -28,6 +28,13 @@ class Divide(nn.Module):
         rows = rows if self.middle is None else rows - self.middle
         return rows if self.width is None else rows / self.width
 
+    def as_factor_and_shift(self) -> tuple[Array, Array]:
+        """The same as x * factor + shift, float64."""
+        columns = (self.middle if self.width is None else self.width).shape[1]  # type: ignore[union-attr]  # one of them is there
+        width = np.ones(columns) if self.width is None else self.width[0].double().numpy()
+        middle = np.zeros(columns) if self.middle is None else self.middle[0].double().numpy()
+        return 1 / width, -middle / width
+
 
 class Stretch(nn.Module):
     """x * factor + shift, column by column."""
@@ -43,6 +50,10 @@ class Stretch(nn.Module):
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Scaled rows."""
         return rows * self.factor + self.shift
+
+    def as_factor_and_shift(self) -> tuple[Array, Array]:
+        """As they are, float64."""
+        return self.factor[0].double().numpy(), self.shift[0].double().numpy()
 
 
 class Clip(nn.Module):

@@ -18,6 +18,20 @@ from argosy_controller.pipeline.classical.thresholds import exact
 from argosy_controller.pipeline.task import Array
 
 
+class Leaves(nn.Module):
+    """The values of leaves (leaves, values)."""
+
+    values: torch.Tensor
+
+    def __init__(self, values: Array) -> None:
+        super().__init__()
+        self.register_buffer("values", torch.from_numpy(values))
+
+    def forward(self, places: torch.Tensor) -> torch.Tensor:
+        """Values (places, values)."""
+        return self.values.index_select(0, places)
+
+
 class Forest(nn.Module):
     """Trees whose leaves' values are averaged.
 
@@ -25,7 +39,7 @@ class Forest(nn.Module):
         columns, limits, below, above: of each inner node: the column looked at, its threshold, and the next node when the value
             is not above it, and when it is. Inner nodes of all trees are numbered first, then the leaves.
         roots: first node of each tree.
-        leaves: values of each leaf (leaves, values).
+        leaves: values of each leaf.
     """
 
     columns: torch.Tensor
@@ -34,7 +48,6 @@ class Forest(nn.Module):
     above: torch.Tensor
     roots: torch.Tensor
     stay: torch.Tensor
-    leaves: torch.Tensor
 
     def __init__(self, estimator: Any) -> None:
         super().__init__()
@@ -45,10 +58,11 @@ class Forest(nn.Module):
             parts.append(_numbered(tree, nodes, inner + leaves))
             here = int((tree.children_left >= 0).sum())
             nodes, leaves = nodes + here, leaves + tree.node_count - here
-        for name in ("columns", "limits", "below", "above", "roots", "leaves"):
+        for name in ("columns", "limits", "below", "above", "roots"):
             self.register_buffer(name, torch.from_numpy(np.concatenate([one[name] for one in parts])))
+        self.leaves = Leaves(np.concatenate([one["leaves"] for one in parts]))
         self.register_buffer("stay", torch.arange(inner, inner + leaves)[None])
-        self.inner, self.trees, self.values = inner, len(trees), self.leaves.shape[1]
+        self.inner, self.trees, self.values = inner, len(trees), self.leaves.values.shape[1]
         self.depth = max(one.max_depth for one in trees)
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
@@ -59,7 +73,7 @@ class Forest(nn.Module):
         place = following.index_select(1, self.roots)
         for _ in range(self.depth - 1):
             place = torch.gather(following, 1, place)
-        reached = self.leaves.index_select(0, (place - self.inner).reshape(-1))
+        reached: torch.Tensor = self.leaves((place - self.inner).reshape(-1))
         return reached.reshape(-1, self.trees, self.values).mean(1)
 
 
