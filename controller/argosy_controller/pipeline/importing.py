@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from argosy_controller.pipeline.files.estimators import is_skops, may_be_pickle
 from argosy_controller.pipeline.processes.child import run_job
 from argosy_controller.pipeline.processes.limits import CONVERSION_LIMITS, IMPORT_LIMITS, Limits
 from argosy_controller.pipeline.processes.messages import ImportRequest, Progress
+from argosy_controller.pipeline.sources.kinds import is_estimator
 
 
 def run_import(
@@ -61,7 +61,7 @@ def run_import(
         recipe=str(recipe.absolute()) if recipe else "",
         trust_pickle=trust_pickle,
     )
-    as_it_is = not variants and recipe is None and not is_skops(file) and not (trust_pickle and may_be_pickle(file))
+    as_it_is = not variants and recipe is None and not is_estimator(file, trust_pickle)
     if not as_it_is:
         from argosy_controller.pipeline.import_wishes import check_wishes  # knows all exporters, which are slow to load
 

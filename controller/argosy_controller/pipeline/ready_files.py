@@ -14,7 +14,6 @@ from argosy.names import check_file_name, check_name
 from argosy.protocol.card import CARD_FILE, MODEL_FILES, PROBES_FILE
 from argosy_controller.pipeline.bundling import write_bundle
 from argosy_controller.pipeline.files.engines import Engine, open_model
-from argosy_controller.pipeline.files.estimators import is_skops, may_be_pickle
 from argosy_controller.pipeline.files.formats import detect, onnx_precision, prepared_onnx, tflite_precision
 from argosy_controller.pipeline.files.sample import random_requests, sample_requests
 from argosy_controller.pipeline.lineage import packages, sha256_file
@@ -22,6 +21,7 @@ from argosy_controller.pipeline.numbers.stored_weights import stored_layers
 from argosy_controller.pipeline.processes.messages import ImportRequest, Tell
 from argosy_controller.pipeline.report import Report
 from argosy_controller.pipeline.reproducing import import_command
+from argosy_controller.pipeline.sources.kinds import is_estimator
 from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.variants import Measured, measured, timed, with_needs
 
@@ -38,7 +38,7 @@ def import_file(request: ImportRequest, tell: Tell) -> None:
     check_name("model", request.model)
     companions = checked_companions([Path(one) for one in request.companions])
     given = Path(request.file)
-    if is_skops(given) or (request.trust_pickle and may_be_pickle(given)):
+    if is_estimator(given, request.trust_pickle):
         _converting().convert_estimator(request, companions, tell)
         return
     model_format = detect(given)

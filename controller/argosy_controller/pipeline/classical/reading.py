@@ -19,8 +19,7 @@ from sklearn.tree._tree import Tree
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.classical.families import SCALERS, SUPPORTED, check_supported, final, is_fitted
 from argosy_controller.pipeline.classical.soundness import check_sound
-from argosy_controller.pipeline.files.estimators import SCHEMA
-from argosy_controller.pipeline.sources.kinds import Kind, kind_of
+from argosy_controller.pipeline.sources.kinds import SCHEMA, Kind, kind_of
 from argosy_controller.pipeline.spelling import first_line
 
 _LARGEST_SCHEMA = 64 << 20

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from argosy.errors import InvalidInput
+from argosy_controller.pipeline.files.first_bytes import ONNX, ZIP, first_bytes, is_tflite
 
 if TYPE_CHECKING:
     import onnx
 
-#: protobuf's own limit for one message.
-MAX_MODEL_BYTES = (1 << 31) - 1
 _ACCEPTED = "import an ONNX or a TFLite file"
 _MAGIC = (
-    (b"PK\x03\x04", "a zip archive (a PyTorch checkpoint, a Keras or Core ML package, or an npz)"),
+    (ZIP, "a zip archive (a PyTorch checkpoint, a Keras or Core ML package, or an npz)"),
     (b"\x80", "a Python pickle, which is never opened"),
     (b"\x89HDF", "an HDF5 file (Keras)"),
     (b"\x93NUMPY", "a numpy array"),
@@ -42,20 +41,13 @@ def detect(path: Path) -> str:
     Raises:
         InvalidInput: neither, or the file cannot be read, is empty or too large; says what it looks like.
     """
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError as error:
-        raise InvalidInput(f"model file {path} cannot be read ({error.strerror}): check its name") from error
-    if not 0 < size <= MAX_MODEL_BYTES:
-        raise InvalidInput(f"{path.name} has {size} bytes: a model file has 1 to {MAX_MODEL_BYTES}")
-    if head[4:8] == b"TFL3":
+    head, _ = first_bytes(path)
+    if is_tflite(head):
         return "tflite"
     for magic, what in _MAGIC:
         if head.startswith(magic):
             raise InvalidInput(f"{path.name} is {what}, not a model: {_ACCEPTED}")
-    if head[:1] != b"\x08":  # ir_version, the first field that every ONNX writer writes
+    if not head.startswith(ONNX):
         raise InvalidInput(f"{path.name} is neither an ONNX nor a TFLite model: {_ACCEPTED}")
     return "onnx"
 

@@ -22,8 +22,6 @@ from argosy_controller.pipeline.sources.kinds import Kind, kind_of
 from argosy_controller.pipeline.spelling import first_line
 from argosy_controller.pipeline.task import Data, Task, task_model
 
-#: What torch's older pickles begin with.
-_TORCH_PICKLE = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
 #: By exporter: the one that devices' runtimes know, and the newest that torch's older exporter writes.
 _OPSET = {True: 20, False: 17}
 
@@ -43,18 +41,18 @@ def open_trained(path: Path, task: Task, data: Data, seed: int, *, trust_pickle:
         NotFound, InvalidInput: the file cannot be read, is damaged or hostile, or does not fit the task.
     """
     kind = kind_of(path)
-    if kind is Kind.PICKLE and not trust_pickle:
+    if kind in (Kind.PICKLE, Kind.TORCH_PICKLE) and not trust_pickle:
         raise InvalidInput(
             f"{path.name} is a Python pickle, which can run any code when it is opened: "
             "save the weights as safetensors, or add --trust-pickle if you trust who made it"
         )
     if kind is Kind.ONNX:
         return _onnx(path, path.name, task, data)
-    if kind is Kind.SKOPS or (kind is Kind.PICKLE and not _by_torch(path)):
+    if kind in (Kind.SKOPS, Kind.PICKLE):
         return _estimator(path, task, data, trust_pickle)
     if kind is Kind.SAFETENSORS:
         return _with_weights(task, seed, read_safetensors(path), path)
-    if kind is Kind.PICKLE:
+    if kind is Kind.TORCH_PICKLE:
         found = read_trusted_pickle(path)
         return found.eval() if isinstance(found, nn.Module) else _with_weights(task, seed, found, path)
     if kind is Kind.EXPORTED:
@@ -79,13 +77,6 @@ def _estimator(path: Path, task: Task, data: Data, trust_pickle: bool) -> nn.Mod
     check_data(estimator, data.train)
     check_labels(estimator, task.labels)
     return Fitted(estimator, next(iter(data.train.inputs)), task.outputs).eval()
-
-
-def _by_torch(path: Path) -> bool:
-    """Whether torch.save wrote a pickle: in a zip archive, or with its own first bytes."""
-    with path.open("rb") as file:
-        head = file.read(64)
-    return head.startswith(b"PK") or _TORCH_PICKLE in head
 
 
 def _script(path: Path) -> nn.Module:

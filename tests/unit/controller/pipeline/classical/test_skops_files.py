@@ -25,7 +25,7 @@ from sklearn.tree import DecisionTreeClassifier
 from argosy.errors import InvalidInput
 from argosy_controller.pipeline.classical.content import digest
 from argosy_controller.pipeline.classical.reading import read_estimator
-from argosy_controller.pipeline.sources.kinds import Kind, kind_of
+from argosy_controller.pipeline.sources.kinds import Kind, is_estimator, kind_of
 from argosy_controller.pipeline.sources.opening import open_trained
 from argosy_controller.pipeline.task import Data, Split, Task
 
@@ -76,7 +76,7 @@ def _opened(path: Path, task: Task, trust_pickle: bool = False) -> Any:
 def test_estimator_of_every_family_comes_back_whole(family: str, data: str, tmp_path: Path) -> None:
     model, _ = fitted(family, data, "none" if family == "multinomial" else "standard")
     path = _saved(model.estimator, tmp_path)
-    assert kind_of(path) is Kind.SKOPS
+    assert kind_of(path) is Kind.SKOPS and is_estimator(path, trust_pickle=False)
     assert digest(read_estimator(path)) == digest(model.estimator)
 
 
@@ -237,8 +237,10 @@ def test_archive_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
 def test_pickle_is_opened_for_a_trusted_maker_only(tmp_path: Path) -> None:
     model = LogisticRegression().fit(ROWS, [0, 1, 0, 1])
     joblib.dump(model, tmp_path / "m.joblib")
+    joblib.dump(model, tmp_path / "packed.joblib", compress=3)
     (tmp_path / "m.pkl").write_bytes(pickle.dumps(model))
-    for name in ("m.joblib", "m.pkl"):
+    for name in ("m.joblib", "packed.joblib", "m.pkl"):
+        assert is_estimator(tmp_path / name, trust_pickle=True) and not is_estimator(tmp_path / name, trust_pickle=False)
         with pytest.raises(InvalidInput, match="--trust-pickle"):
             read_estimator(tmp_path / name)
         assert digest(read_estimator(tmp_path / name, trust_pickle=True)) == digest(model)

@@ -13,7 +13,7 @@ from trained_files import save_exported, save_onnx, save_script, save_weights
 
 from argosy.errors import InvalidInput, NotFound
 from argosy_controller.pipeline.sources.graphs import OnnxGraph
-from argosy_controller.pipeline.sources.kinds import Kind, kind_of
+from argosy_controller.pipeline.sources.kinds import Kind, is_estimator, kind_of
 from argosy_controller.pipeline.sources.opening import open_trained
 from argosy_controller.pipeline.task import Task
 
@@ -143,3 +143,19 @@ def test_kinds_are_told_by_content_not_by_name(tmp_path: Path, trained: Any) -> 
     for save, kind in ((save_weights, Kind.SAFETENSORS), (save_exported, Kind.EXPORTED), (save_script, Kind.TORCHSCRIPT)):
         save(trained, tmp_path / "m.pt2")
         assert kind_of(tmp_path / "m.pt2") is kind
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_pickle_of_torch_is_no_estimator(legacy: bool, tmp_path: Path, trained: Any) -> None:
+    torch.save(trained.state_dict(), tmp_path / "m.pt", _use_new_zipfile_serialization=not legacy)
+    assert kind_of(tmp_path / "m.pt") is Kind.TORCH_PICKLE
+    assert not is_estimator(tmp_path / "m.pt", trust_pickle=True)
+
+
+@pytest.mark.parametrize("offset", [b"\x1c", b"(", b"c", b"\x80", b"\x08"])
+def test_tflite_file_is_one_wherever_its_table_begins(offset: bytes, tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(offset + b"\0\0\0TFL3" + bytes(16))
+    with pytest.raises(InvalidInput, match="is a TFLite file, out of which no model can be taken: give a"):
+        kind_of(tmp_path / "m.tflite")
+    assert not is_estimator(tmp_path / "m.tflite", trust_pickle=True)
+    assert not is_estimator(tmp_path / "nowhere", trust_pickle=True)
