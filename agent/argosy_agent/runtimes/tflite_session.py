@@ -43,6 +43,7 @@ class TfliteSession:
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """As `Session.run`."""
         self.signature.check(inputs)
+        self._check_sizes(inputs)
         interpreter = self._free.get()
         try:
             return self._run(interpreter, inputs)
@@ -50,6 +51,13 @@ class TfliteSession:
             raise ModelFailed(f"the TFLite interpreter failed on the model: {first_line(error)}") from error
         finally:
             self._free.put(interpreter)
+
+    def _check_sizes(self, inputs: Mapping[str, Array]) -> None:
+        """Nothing at all fits where a size is free, but tflite-runtime 2.14 dies of it."""
+        empty = next((port.spec for port in self._inputs if None in port.spec.shape and 0 in inputs[port.spec.name].shape), None)
+        if empty is not None:
+            shape = list(inputs[empty.name].shape)
+            raise InvalidInput(f"input {empty.name!r} has shape {shape}, which holds nothing: give at least one example")
 
     def _run(self, interpreter: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
         self._resize(interpreter, inputs)

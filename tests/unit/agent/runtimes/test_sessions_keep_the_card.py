@@ -130,6 +130,14 @@ def test_tflite_resizes_a_dimension_that_its_card_leaves_free(tmp_path):
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
 
 
+def test_tflite_refuses_a_batch_of_nothing_and_answers_on(tmp_path):
+    free_in, free_out = TensorSpec(name="x", dtype="float32", shape=[None, 4]), TensorSpec(name="y", dtype="float32", shape=[None, 3])
+    session = _tflite(tmp_path, inputs=[free_in], outputs=[free_out])
+    with pytest.raises(InvalidInput, match=r"shape \[0, 4\], which holds nothing"):
+        session.run({"x": np.zeros((0, 4), np.float32)})
+    assert session.run({"x": np.zeros((2, 4), np.float32)})["y"].shape == (2, 3)
+
+
 def test_tflite_int8_file_takes_and_gives_what_it_declares(tmp_path):
     inputs, outputs = TensorSpec(name="x", dtype="int8", shape=[1, 4]), TensorSpec(name="y", dtype="int8", shape=[1, 3])
     exact, quantised = _tflite(tmp_path / "a"), _tflite(tmp_path / "b", "dense_int8", [inputs], [outputs])
