@@ -92,7 +92,9 @@ def test_a_slice_of_all_examples_becomes_a_strided_slice_to_the_end() -> None:
 
 def test_a_strided_slice_of_all_examples_ends_at_the_end() -> None:
     both = [
-        _model(OPERATORS.STRIDED_SLICE, [size, 9], [size, 5], _ints(0, 0), _ints(size, 9), _ints(1, 2), options=schema.StridedSliceOptionsT())
+        _model(
+            OPERATORS.STRIDED_SLICE, [size, 9], [size, 5], _ints(0, 0), _ints(size, 9), _ints(1, 2), options=schema.StridedSliceOptionsT()
+        )
         for size in SIZES
     ]
     assert freed(*both).subgraphs[0].operators[0].builtinOptions.endMask == 0b01
@@ -113,7 +115,10 @@ def test_a_constant_that_is_the_same_for_all_examples_becomes_one_row() -> None:
         ([_reshape([n, n, 4], [n, n * 4]) for n in SIZES], "RESHAPE has the number of examples in more than one size"),
         ([_model(OPERATORS.RELU, [n, 4], [n + 1, 4]) for n in SIZES], "grows otherwise than the batch"),
         ([_model(OPERATORS.ADD, [n, 1], [n, 1], np.arange(n, dtype=np.float32)[:, None]) for n in SIZES], "of its own for each example"),
-        ([_model(OPERATORS.BROADCAST_TO, [1, 4], [n, 4], _ints(n, 4)) for n in SIZES], "BROADCAST_TO takes numbers that depend on how many"),
+        (
+            [_model(OPERATORS.BROADCAST_TO, [1, 4], [n, 4], _ints(n, 4)) for n in SIZES],
+            "BROADCAST_TO takes numbers that depend on how many",
+        ),
         ([_model(OPERATORS.SLICE, [n, 4], [n - 1, 4], _ints(1, 0), _ints(n - 1, 4)) for n in SIZES], "SLICE"),
         ([_model(OPERATORS.MUL, [n, 4], [n, 4], np.float32([1 / n])) for n in SIZES], "MUL takes numbers that depend on how many"),
     ],
