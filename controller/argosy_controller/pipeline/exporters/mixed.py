@@ -6,6 +6,7 @@ sets only: none float, and by bisection the k most sensitive float. Wu et al. 20
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -84,7 +85,7 @@ def kept_float(
     """
     if source.lowered and config.keep_float_at_most is None and config.mixed_drop_at_most is None and not config.keep_float:
         return _faithful(source, path, _Trials(source, make, frozenset(), layers, plain, form), plain, form)
-    named = frozenset(name for pattern in config.keep_float for name in _matching(pattern, layers))
+    named = frozenset(name for pattern in config.keep_float for name in matching(pattern, layers))
     if named:
         source.note(path, f"stay float as asked: {_listed(one for one in layers if one in named)}")
     rest = [one for one in layers if one not in named]
@@ -112,8 +113,14 @@ def _faithful(source: Source, path: Path, trials: _Trials, plain: Path, form: st
     return frozenset(found.floats)
 
 
-def _matching(pattern: str, layers: Sequence[str]) -> list[str]:
-    found = [one for one in layers if fnmatchcase(one, pattern)]
+def matching(pattern: str, layers: Sequence[str]) -> list[str]:
+    """The layers that a pattern names; of an ONNX file that became torch's, also as the file calls them, `layer1.0` for `layer1_0`.
+
+    Raises:
+        InvalidInput: it names none; says which is nearest.
+    """
+    imported = re.sub(r"[^\w*?\[\]!-]", "_", pattern)
+    found = [one for one in layers if fnmatchcase(one, pattern) or fnmatchcase(one, imported)]
     if not found:
         raise InvalidInput(f"keep_float: no layer is called {pattern!r}{nearest(pattern, layers)}")
     return found

@@ -60,7 +60,7 @@ def _check_weights(source: Source, model: Any) -> None:
     if kind_of(source.model) == "estimator" and not products:
         raise InvalidInput(
             f"an estimator ({source.model.extra_repr().partition(',')[0]}) that is no matrix product in an ONNX file has nothing there to "
-            "quantise: use onnx-fp32, or tflite-int8-dynamic"
+            "quantise: use onnx-fp32, or tflite-int8"
         )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy_controller.pipeline.exporters.mixed import Choice, choose
+from argosy.errors import InvalidInput
+from argosy_controller.pipeline.exporters.mixed import Choice, choose, matching
 
 LAYERS = tuple("abcdefghij")
 
@@ -50,3 +52,16 @@ def test_few_evaluations_find_the_smallest_set(count: int, allowed: float) -> No
     assert found.evaluations == len(asked) <= 2 + count.bit_length()
     assert found.drop <= allowed
     assert len(found.floats) == 0 or found.drop + 1 / 1024 > allowed
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [("layer1.0", ["layer1_0"]), ("layer1_0", ["layer1_0"]), ("layer1.*", ["layer1_0", "layer1_1"]), ("head.out", ["head.out"])],
+)
+def test_layers_of_an_imported_file_are_known_by_the_files_own_names(pattern: str, found: list[str]) -> None:
+    assert matching(pattern, ["layer1_0", "layer1_1", "head.out"]) == found
+
+
+def test_a_pattern_that_names_no_layer_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InvalidInput, match=r"keep_float: no layer is called 'layer1\.2': did you mean 'layer1_\d'"):
+        matching("layer1.2", ["layer1_0", "layer1_1"])
