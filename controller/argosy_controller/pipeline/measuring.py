@@ -81,7 +81,8 @@ def answers(model: nn.Module, task: Task, split: Split) -> dict[str, Array]:
 
 
 def _check_rows(task: Task, name: str, rows: int, examples: int) -> None:
-    if rows != examples:
+    """One row for each example; a state that a model hands on may have a few, as many for each."""
+    if rows == 0 or rows % examples:
         raise InvalidInput(
             f"the model of task {task.name!r} gives {rows} rows of output {name!r} for {examples} examples: "
             "an output has one row for each example, whatever the values"
