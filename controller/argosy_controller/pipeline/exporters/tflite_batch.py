@@ -28,6 +28,8 @@ from argosy_controller.pipeline.task import Array
 SIZES = (2, 3)
 _INT32 = 2
 _FREE = -1
+#: One tensor in, the same in other numbers out.
+_CONVERTING = ("QUANTIZE", "DEQUANTIZE")
 _ADDED = b"sizes"
 
 
@@ -72,6 +74,16 @@ def is_free(model: Any) -> bool:
     """Whether an input has a dimension that is left open."""
     graph = model.subgraphs[0]
     return any(_FREE in _listed(graph.tensors[i].shapeSignature) for i in graph.inputs)
+
+
+def spread(model: Any) -> None:
+    """Leaves open what a quantizer's own tensors do not say: they are as free as what they are made of, or make."""
+    graph = model.subgraphs[0]
+    converts = [one for one in graph.operators if _name(model, one) in _CONVERTING]
+    pairs = [(graph.tensors[one.inputs[0]], graph.tensors[one.outputs[0]]) for one in converts]
+    for given, made in [*pairs, *((made, given) for given, made in reversed(pairs))]:
+        if _FREE in _listed(given.shapeSignature) and not _listed(made.shapeSignature):
+            made.shapeSignature = given.shapeSignature
 
 
 def fixed(model: Any) -> Any:

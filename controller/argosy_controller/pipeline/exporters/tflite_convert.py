@@ -14,7 +14,7 @@ import numpy as np
 
 from argosy_controller.pipeline.exporters.interface import Source
 from argosy_controller.pipeline.exporters.refusals import refusal
-from argosy_controller.pipeline.exporters.tflite_batch import SIZES, Bound, fixed, freed, is_free
+from argosy_controller.pipeline.exporters.tflite_batch import SIZES, Bound, fixed, freed, is_free, spread
 from argosy_controller.pipeline.exporters.tflite_gather import gathering
 from argosy_controller.pipeline.files.engines import TFLiteEngine
 from argosy_controller.pipeline.files.needs_tflite import used, why_newer_only
@@ -61,6 +61,8 @@ def settle(source: Source, path: Path) -> str:
     model = flatbuffers.read_model_from_bytearray(bytearray(path.read_bytes()))
     if not is_free(model):
         return ""
+    spread(model)
+    flatbuffers.write_model(model, str(path))
     reason = why_newer_only(used(path))
     try:
         _check_batches(path, source.arrays(slice(0, max(_TRIED))), {}, _LOOSE_COARSE)
