@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argosy_controller.pipeline.exporters.tflite_batch import SIZES, Bound, fixed, freed, is_free
+from argosy_controller.pipeline.exporters.tflite_batch import SIZES, Bound, fixed, freed, is_free, spread
 
 OPERATORS = schema.BuiltinOperator
 FLOAT, INT = 0, 2
@@ -144,3 +144,20 @@ def test_changes_neither_of_the_two_and_can_be_taken_back() -> None:
         assert _numbers(one, 1) == _numbers(was, 1)
     assert is_free(model) and not is_free(both[0]) and not is_free(fixed(model)) and is_free(model)
     assert fixed(model).subgraphs[0].tensors[0].shape == [1, 3, 4]
+
+
+@pytest.mark.parametrize("kind", [OPERATORS.QUANTIZE, OPERATORS.DEQUANTIZE])
+@pytest.mark.parametrize("told", [0, 1], ids=["of its input", "of its output"])
+def test_what_a_quantizer_put_in_is_as_free_as_what_is_beside_it(kind: int, told: int) -> None:
+    model = _model(kind, [1, 3], [1, 3])
+    tensors = model.subgraphs[0].tensors
+    tensors[told].shapeSignature = [-1, 3]
+    spread(model)
+    assert [one.shapeSignature for one in tensors] == [[-1, 3], [-1, 3]]
+
+
+def test_other_operators_keep_their_fixed_outputs() -> None:
+    model = _model(OPERATORS.MEAN, [1, 3], [1, 3], _ints(0))
+    model.subgraphs[0].tensors[0].shapeSignature = [-1, 3]
+    spread(model)
+    assert model.subgraphs[0].tensors[-1].shapeSignature is None
